@@ -1,0 +1,104 @@
+//! Identifiers. None is interchangeable with another; all are plain integers or short ASCII, so that a foreign reader can decode them.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// An account: the unit of money and of partitioning of `account_commands`.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[rkyv(derive(Debug, PartialEq, Eq))]
+pub struct AccountId(pub u64);
+
+/// An order, unique in the exchange: `account partition << 40 | n`, n counted by the account machine of that partition from 1.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[rkyv(derive(Debug, PartialEq, Eq))]
+pub struct OrderId(pub u64);
+
+/// A symbol: six ASCII letters or digits (`^[a-zA-Z0-9]{6}$`, row K-03), upper case inside the exchange.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[rkyv(derive(Debug, PartialEq, Eq))]
+pub struct Symbol(pub [u8; 6]);
+
+/// An asset code: three ASCII letters (`BTC`, `USD`).
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[rkyv(derive(Debug, PartialEq, Eq))]
+pub struct Asset(pub [u8; 3]);
+
+/// What a client calls his order: 1 to 36 characters of `[a-zA-Z0-9-_]`. Lives in account frames only.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[rkyv(derive(Debug, PartialEq, Eq))]
+pub struct ClientOrderId(pub String);
+
+/// Sixteen bytes that an edge puts on a request and finds on its answer. Zero: nobody waits.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Correlation(pub [u8; 16]);
+
+/// A text that is not an identifier; says the field and the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not `^[a-zA-Z0-9]{6}$`.
+    #[error("A Symbol should be an alphanumeric of 6 digits")]
+    Symbol,
+    /// Not three ASCII letters.
+    #[error("An asset is three letters")]
+    Asset,
+    /// Not 1 to 36 characters of `[a-zA-Z0-9-_]`.
+    #[error("A client order id is 1 to 36 characters of a-z, A-Z, 0-9, '-' and '_'")]
+    ClientOrderId,
+}
+
+impl Symbol {
+    /// Parses and upper-cases.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let bytes: [u8; 6] = text.as_bytes().try_into().map_err(|_| IdError::Symbol)?;
+        if !bytes.iter().all(u8::is_ascii_alphanumeric) {
+            return Err(IdError::Symbol);
+        }
+        Ok(Symbol(bytes.map(|b| b.to_ascii_uppercase())))
+    }
+
+    /// The six characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a symbol is ASCII")
+    }
+}
+
+impl Asset {
+    /// Parses and upper-cases.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let bytes: [u8; 3] = text.as_bytes().try_into().map_err(|_| IdError::Asset)?;
+        if !bytes.iter().all(u8::is_ascii_alphabetic) {
+            return Err(IdError::Asset);
+        }
+        Ok(Asset(bytes.map(|b| b.to_ascii_uppercase())))
+    }
+
+    /// The three characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an asset is ASCII")
+    }
+}
+
+impl ClientOrderId {
+    /// Checks length and alphabet.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let fits = (1..=36).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if fits { Ok(ClientOrderId(text.to_owned())) } else { Err(IdError::ClientOrderId) }
+    }
+}
+
+impl std::fmt::Debug for Symbol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Display for Symbol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Debug for Asset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

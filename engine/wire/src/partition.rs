@@ -1,0 +1,43 @@
+//! The one partition function of log, RPC and routing: Kafka's default partitioner, `(murmur2(key) & 0x7fffffff) % n`.
+
+use crate::ids::{AccountId, Symbol};
+
+/// The partition of `key` among `partitions` (≥ 1).
+pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
+    assert!(partitions >= 1, "a topic has at least one partition");
+    (murmur2(key) & 0x7fff_ffff) % partitions
+}
+
+/// The partition of an account: key = its decimal digits.
+pub fn partition_of_account(account: AccountId, partitions: u32) -> u32 {
+    partition_of(account.0.to_string().as_bytes(), partitions)
+}
+
+/// The partition of a symbol: key = its six characters.
+pub fn partition_of_symbol(symbol: Symbol, partitions: u32) -> u32 {
+    partition_of(&symbol.0, partitions)
+}
+
+/// Kafka's 32-bit murmur2, seed 0x9747b28c.
+pub fn murmur2(data: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut h: u32 = 0x9747_b28c ^ u32::try_from(data.len()).expect("a key is short");
+    let mut chunks = data.chunks_exact(4);
+    for chunk in &mut chunks {
+        let mut k = u32::from_le_bytes(chunk.try_into().expect("four bytes"));
+        k = k.wrapping_mul(M);
+        k ^= k >> 24;
+        k = k.wrapping_mul(M);
+        h = h.wrapping_mul(M) ^ k;
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        for (i, byte) in rest.iter().enumerate() {
+            h ^= u32::from(*byte) << (8 * i);
+        }
+        h = h.wrapping_mul(M);
+    }
+    h ^= h >> 13;
+    h = h.wrapping_mul(M);
+    h ^ (h >> 15)
+}

@@ -1,0 +1,1 @@
+//! The 64-byte message of a ring.

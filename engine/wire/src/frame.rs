@@ -18,6 +18,8 @@
 
 use crate::{AccountCommand, AccountEvent, Correlation, OrderCommand, OrderEvent, SystemTick, TradeList};
 use bytes::Bytes;
+use rkyv::rancor;
+use rkyv::util::AlignedVec;
 
 /// The version this build writes.
 pub const VERSION: u16 = 1;
@@ -118,11 +120,131 @@ pub enum FrameError {
 }
 
 /// Header and archived body as one record value.
-pub fn encode(_stamp: &Stamp, _body: &Body) -> Bytes {
-    todo!("foundation: written next")
+pub fn encode(stamp: &Stamp, body: &Body) -> Bytes {
+    let archive = body.archive();
+    let mut value = Vec::with_capacity(HEADER_LEN + archive.len());
+    value.extend_from_slice(&VERSION.to_le_bytes());
+    value.extend_from_slice(&body.kind().to_le_bytes());
+    value.extend_from_slice(&u32::try_from(archive.len()).expect("a body is far below 4 GiB").to_le_bytes());
+    value.extend_from_slice(&[0; 4]);
+    value.extend_from_slice(&[stamp.source.service, stamp.source.input_topic]);
+    value.extend_from_slice(&stamp.source.partition.to_le_bytes());
+    value.extend_from_slice(&stamp.epoch.to_le_bytes());
+    value.extend_from_slice(&stamp.index.to_le_bytes());
+    value.extend_from_slice(&stamp.sequence.to_le_bytes());
+    value.extend_from_slice(&stamp.cause.to_le_bytes());
+    value.extend_from_slice(&stamp.correlation.0);
+    value.extend_from_slice(&stamp.log_time_ms.to_le_bytes());
+    assert_eq!(value.len(), HEADER_LEN, "the header's layout is fixed");
+    value.extend_from_slice(&archive);
+    let crc = checksum(&value);
+    value[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+    Bytes::from(value)
 }
 
-/// Checks header, checksum and body, in this order, and copies the body out.
-pub fn decode(_value: &[u8]) -> Result<(Stamp, Body), FrameError> {
-    todo!("foundation: written next")
+/// Checks version, kind, length, checksum and body, in this order, and copies the body out.
+pub fn decode(value: &[u8]) -> Result<(Stamp, Body), FrameError> {
+    let Some((header, archive)) = value.split_at_checked(HEADER_LEN) else {
+        return Err(FrameError::Short { len: value.len() });
+    };
+    let version = u16::from_le_bytes(at(header, 0));
+    if version != VERSION {
+        return Err(FrameError::Version { version });
+    }
+    let kind = u16::from_le_bytes(at(header, 2));
+    if !(1..=KIND_MAX).contains(&kind) {
+        return Err(FrameError::Kind { kind });
+    }
+    let len = u32::from_le_bytes(at(header, 4));
+    if usize::try_from(len).ok() != Some(archive.len()) {
+        return Err(FrameError::Length { len, actual: archive.len() });
+    }
+    let crc = u32::from_le_bytes(at(header, CRC_AT));
+    let actual = checksum(value);
+    if crc != actual {
+        return Err(FrameError::Checksum { crc, actual });
+    }
+    Ok((stamp_of(header), Body::from_archive(kind, archive)?))
+}
+
+/// Offset of the checksum in the header.
+const CRC_AT: usize = 8;
+
+/// Kinds are 1 to this.
+const KIND_MAX: u16 = 6;
+
+impl Body {
+    /// The header's number of this body.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Body::AccountCommand(_) => 1,
+            Body::AccountEvent(_) => 2,
+            Body::OrderCommand(_) => 3,
+            Body::OrderEvent(_) => 4,
+            Body::Trades(_) => 5,
+            Body::SystemTick(_) => 6,
+        }
+    }
+
+    fn archive(&self) -> AlignedVec {
+        match self {
+            Body::AccountCommand(body) => rkyv::to_bytes::<rancor::Error>(body),
+            Body::AccountEvent(body) => rkyv::to_bytes::<rancor::Error>(body),
+            Body::OrderCommand(body) => rkyv::to_bytes::<rancor::Error>(body),
+            Body::OrderEvent(body) => rkyv::to_bytes::<rancor::Error>(body),
+            Body::Trades(body) => rkyv::to_bytes::<rancor::Error>(body),
+            Body::SystemTick(body) => rkyv::to_bytes::<rancor::Error>(body),
+        }
+        .expect("writing into memory cannot fail, and no body has shared pointers")
+    }
+
+    fn from_archive(kind: u16, archive: &[u8]) -> Result<Body, FrameError> {
+        // A record of the log starts at any address; an archive must not.
+        let aligned: AlignedVec;
+        let archive = if archive.as_ptr().addr().is_multiple_of(ALIGN) {
+            archive
+        } else {
+            let mut copy = AlignedVec::with_capacity(archive.len());
+            copy.extend_from_slice(archive);
+            aligned = copy;
+            &aligned
+        };
+        match kind {
+            1 => rkyv::from_bytes::<AccountCommand, rancor::Error>(archive).map(Body::AccountCommand),
+            2 => rkyv::from_bytes::<AccountEvent, rancor::Error>(archive).map(Body::AccountEvent),
+            3 => rkyv::from_bytes::<OrderCommand, rancor::Error>(archive).map(Body::OrderCommand),
+            4 => rkyv::from_bytes::<OrderEvent, rancor::Error>(archive).map(Body::OrderEvent),
+            5 => rkyv::from_bytes::<TradeList, rancor::Error>(archive).map(Body::Trades),
+            6 => rkyv::from_bytes::<SystemTick, rancor::Error>(archive).map(Body::SystemTick),
+            _ => return Err(FrameError::Kind { kind }),
+        }
+        // Without debug text an rkyv error says nothing that the kind does not.
+        .map_err(|_| FrameError::Body { kind })
+    }
+}
+
+/// What `AlignedVec` gives and every archive needs at most.
+const ALIGN: usize = 16;
+
+fn stamp_of(header: &[u8]) -> Stamp {
+    Stamp {
+        source: Source { service: header[12], input_topic: header[13], partition: u16::from_le_bytes(at(header, 14)) },
+        epoch: u32::from_le_bytes(at(header, 16)),
+        index: u32::from_le_bytes(at(header, 20)),
+        sequence: u64::from_le_bytes(at(header, 24)),
+        cause: i64::from_le_bytes(at(header, 32)),
+        correlation: Correlation(at(header, 40)),
+        log_time_ms: u64::from_le_bytes(at(header, 56)),
+    }
+}
+
+/// CRC-32C of a whole frame, its crc field taken as zero.
+fn checksum(value: &[u8]) -> u32 {
+    let crc = crc32c::crc32c(&value[..CRC_AT]);
+    let crc = crc32c::crc32c_append(crc, &[0; 4]);
+    crc32c::crc32c_append(crc, &value[CRC_AT + 4..])
+}
+
+fn at<const N: usize>(header: &[u8], offset: usize) -> [u8; N] {
+    header[offset..offset + N].try_into().expect("a header is 64 bytes and every field lies inside")
 }

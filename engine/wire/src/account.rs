@@ -10,7 +10,17 @@ pub enum AccountCommand {
     /// Money comes in; `deposit_id` is applied once per account.
     Deposit { account: AccountId, deposit_id: u64, asset: Asset, amount: i64 },
     /// A new order. `stamp_ms` is the edge's time; older than the dedup window is refused. `price_ticks` of a market order is 0.
-    Place { account: AccountId, client_order_id: ClientOrderId, symbol: Symbol, side: Side, order_type: OrderType, time_in_force: TimeInForce, price_ticks: i64, quantity_lots: i64, stamp_ms: u64 },
+    Place {
+        account: AccountId,
+        client_order_id: ClientOrderId,
+        symbol: Symbol,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
+        price_ticks: i64,
+        quantity_lots: i64,
+        stamp_ms: u64,
+    },
     /// Cancel by client order id.
     Cancel { account: AccountId, client_order_id: ClientOrderId, symbol: Symbol },
     /// Ask for an order's state.

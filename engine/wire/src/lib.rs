@@ -3,15 +3,15 @@
 //! **Architecture invariants.** `wire` depends on no other crate of the workspace. No binary floating point. Nothing here reads a clock or draws
 //! a random number. Header fields are checked before a body is accessed; a body is accessed with validation everywhere.
 
-pub mod ids;
 pub mod account;
+pub mod frame;
+pub mod ids;
 pub mod order;
-pub mod trade;
+pub mod partition;
+pub mod slot;
 pub mod tick;
 pub mod topic;
-pub mod partition;
-pub mod frame;
-pub mod slot;
+pub mod trade;
 
 pub use account::{AccountCommand, AccountEvent, Balance, OrderState, OrderStatus, RefusalReason};
 pub use frame::{Body, FrameError, Source, Stamp};

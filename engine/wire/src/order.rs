@@ -81,7 +81,16 @@ pub struct SymbolSpec {
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderCommand {
     /// A new order. `price_ticks` of a market order is its protection price.
-    Place { order_id: OrderId, account: AccountId, symbol: Symbol, side: Side, order_type: OrderType, time_in_force: TimeInForce, price_ticks: i64, quantity_lots: i64 },
+    Place {
+        order_id: OrderId,
+        account: AccountId,
+        symbol: Symbol,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
+        price_ticks: i64,
+        quantity_lots: i64,
+    },
     /// Take what is left of an order out of the book.
     Cancel { order_id: OrderId, account: AccountId, symbol: Symbol },
     /// Make a resting order smaller by `lots`; keeps its place.

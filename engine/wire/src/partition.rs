@@ -41,3 +41,36 @@ pub fn murmur2(data: &[u8]) -> u32 {
     h = h.wrapping_mul(M);
     h ^ (h >> 15)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kafka's own vectors, `UtilsTest.testMurmur2`, and one of a well-known client.
+    #[test]
+    fn murmur2_is_kafkas() {
+        let vectors = [
+            ("21", -973_932_308),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            ("abc", 479_470_107),
+        ];
+        for (key, hash) in vectors {
+            assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_negative_hash_still_gives_a_partition() {
+        assert_eq!(partition_of(b"21", 1), 0);
+        assert_eq!(partition_of(b"21", 7), (-973_932_308_i32 & 0x7fff_ffff).cast_unsigned() % 7);
+    }
+
+    #[test]
+    fn keys_are_the_digits_and_the_characters() {
+        assert_eq!(partition_of_account(AccountId(21), 1000), partition_of(b"21", 1000));
+        assert_eq!(partition_of_symbol(Symbol(*b"foobar"), 1000), partition_of(b"foobar", 1000));
+    }
+}

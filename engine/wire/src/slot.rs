@@ -1,1 +1,167 @@
-//! The 64-byte message of a ring.
+//! The 64-byte message of a ring: 8 bytes of header and a 56-byte archive, one cache line, never stored.
+//!
+//! | offset | field | type | |
+//! |---|---|---|---|
+//! | 0 | version | u16 | [`VERSION`]; 0 in a slot that nobody wrote |
+//! | 2 | len | u16 | bytes of the archive |
+//! | 4 | tag | u32 | the writer's: n-th command of its batch; a report repeats its command's |
+//! | 8 | archive | 56 bytes | zero behind `len` |
+
+use crate::ids::{AccountId, OrderId, Symbol};
+use crate::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
+use rkyv::api::low::{LowSerializer, LowValidator};
+use rkyv::bytecheck::CheckBytes;
+use rkyv::de::pooling::Unpool;
+use rkyv::rancor::{Error, Failure, Strategy};
+use rkyv::ser::allocator::SubAllocator;
+use rkyv::ser::writer::Buffer;
+use rkyv::{Archive, Deserialize, Serialize};
+use std::marker::PhantomData;
+
+/// The version this build writes and reads.
+pub const VERSION: u16 = 1;
+
+/// Bytes of the archive's place.
+pub const BODY_LEN: usize = 56;
+
+/// What of [`crate::OrderCommand`] goes to a book: everything about orders, nothing about symbols and time.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// A new order. `price_ticks` of a market order is its protection price.
+    Place {
+        symbol: Symbol,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
+        order_id: OrderId,
+        account: AccountId,
+        price_ticks: i64,
+        quantity_lots: i64,
+    },
+    /// Take what is left of an order out of the book.
+    Cancel { symbol: Symbol, order_id: OrderId, account: AccountId },
+    /// Make a resting order smaller by `lots`; keeps its place.
+    Reduce { symbol: Symbol, order_id: OrderId, account: AccountId, lots: i64 },
+    /// Another price and remaining quantity for a resting order; loses its place.
+    Replace { symbol: Symbol, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64 },
+}
+
+/// What a book says about one step, in the order in which it happened. The symbol is the command's.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// The order was taken; it rests, or ended in the same step.
+    Accepted { order_id: OrderId, account: AccountId },
+    /// The order was not taken and nothing else happened.
+    Rejected { reason: RejectReason, order_id: OrderId, account: AccountId, quantity_lots: i64 },
+    /// One execution at the resting order's price; the taker is the command's order.
+    Traded { trade_id: u64, maker_order_id: OrderId, maker_account: AccountId, price_ticks: i64, quantity_lots: i64 },
+    /// The order left the book with `remaining_lots` unfilled (0 when filled).
+    Ended { reason: EndReason, order_id: OrderId, account: AccountId, remaining_lots: i64 },
+    /// A resting order became smaller by `lots`.
+    Reduced { order_id: OrderId, account: AccountId, lots: i64 },
+    /// A resting order was replaced and became smaller by `released_lots` (≥ 0).
+    Replaced { order_id: OrderId, account: AccountId, price_ticks: i64, released_lots: i64 },
+    /// A cancel, reduce or replace changed nothing.
+    CancelRejected { reason: CancelReason, order_id: OrderId, account: AccountId },
+}
+
+/// A [`Command`] or a [`Report`] in one cache line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Slot<T> {
+    version: u16,
+    len: u16,
+    tag: u32,
+    body: [u8; BODY_LEN],
+    of: PhantomData<T>,
+}
+
+/// Why a slot does not hold what it should: names the field and the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// Nobody wrote it, or another build did.
+    #[error("slot version {version}: this build reads {VERSION}")]
+    Version {
+        /// What stands there.
+        version: u16,
+    },
+    /// The archive has another length than its type.
+    #[error("slot len {len}: the archive of this type has {expected} bytes")]
+    Length {
+        /// What stands there, or what was given.
+        len: usize,
+        /// Of the type.
+        expected: usize,
+    },
+    /// The bytes are not a valid archive of the type.
+    #[error("slot body is not a valid archive")]
+    Body,
+}
+
+const _: () = assert!(size_of::<Slot<Command>>() == 64 && align_of::<Slot<Command>>() == 64);
+const _: () = assert!(std::mem::offset_of!(Slot<Command>, body) == 8, "archives of ids and prices are 8-aligned");
+const _: () = assert!(size_of::<ArchivedCommand>() <= BODY_LEN && align_of::<ArchivedCommand>() <= 8);
+const _: () = assert!(size_of::<ArchivedReport>() <= BODY_LEN && align_of::<ArchivedReport>() <= 8);
+
+impl<T> Slot<T> {
+    /// A slot that nobody wrote: [`Slot::get`] refuses it.
+    pub const EMPTY: Slot<T> = Slot { version: 0, len: 0, tag: 0, body: [0; BODY_LEN], of: PhantomData };
+
+    /// The writer's number.
+    pub fn tag(&self) -> u32 {
+        self.tag
+    }
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl<T> Slot<T>
+where
+    T: Copy + Archive + for<'a> Serialize<LowSerializer<Buffer<'a>, SubAllocator<'a>, Error>>,
+    T::Archived: for<'a> CheckBytes<LowValidator<'a, Failure>> + Deserialize<T, Strategy<Unpool, Failure>>,
+{
+    const LEN: usize = size_of::<T::Archived>();
+
+    /// Writes `value`; what stood there before is gone.
+    pub fn put(&mut self, tag: u32, value: &T) {
+        let mut body = Self::EMPTY;
+        let mut no_heap = [];
+        let written = rkyv::api::low::to_bytes_in_with_alloc::<_, _, Error>(value, Buffer::from(&mut body.body), SubAllocator::new(&mut no_heap))
+            .expect("an archive without pointers needs no heap, and its size is checked at compile time")
+            .len();
+        assert_eq!(written, Self::LEN, "an archive without pointers has one length");
+        *self = Slot { version: VERSION, len: Self::LEN as u16, tag, body: body.body, of: PhantomData };
+    }
+
+    /// Copies an archive that came from elsewhere; a bad one leaves the slot as it was.
+    pub fn put_archive(&mut self, tag: u32, archive: &[u8]) -> Result<(), SlotError> {
+        if archive.len() != Self::LEN {
+            return Err(SlotError::Length { len: archive.len(), expected: Self::LEN });
+        }
+        let mut slot = Slot { version: VERSION, len: Self::LEN as u16, tag, ..Self::EMPTY };
+        slot.body[..Self::LEN].copy_from_slice(archive);
+        slot.get()?;
+        *self = slot;
+        Ok(())
+    }
+
+    /// Reads the value; version, length and archive are checked, in this order.
+    pub fn get(&self) -> Result<T, SlotError> {
+        if self.version != VERSION {
+            return Err(SlotError::Version { version: self.version });
+        }
+        if usize::from(self.len) != Self::LEN {
+            return Err(SlotError::Length { len: usize::from(self.len), expected: Self::LEN });
+        }
+        rkyv::api::low::from_bytes::<T, Failure>(&self.body[..Self::LEN]).map_err(|_| SlotError::Body)
+    }
+
+    /// The archived bytes.
+    pub fn archive(&self) -> &[u8] {
+        &self.body[..usize::from(self.len)]
+    }
+}

@@ -1,0 +1,32 @@
+//! The Disk port: files of bytes that grow at the end. What `append` wrote is in the page cache: it survives a kill, not a power loss, until
+//! `sync` returns.
+//!
+//! File names are relative, `/`-separated (`order_commands-0/00000000000000000000.log`); directories come into being with their first file.
+//! A file's existence (creation, rename, removal) is durable only after `sync_dir` of its directory.
+
+use crate::BoxFuture;
+use bytes::Bytes;
+use std::io;
+
+/// A file and its length in bytes.
+pub type Entry = (String, u64);
+
+/// One node's disk. All calls but the syncs are page-cache operations and do not wait.
+pub trait Disk: Send + Sync + 'static {
+    /// Writes at the end, creating the file; returns the offset of the first byte.
+    fn append(&self, file: &str, bytes: &[u8]) -> io::Result<u64>;
+    /// Up to `len` bytes from `offset`; fewer at the end of the file. `NotFound` if there is no such file.
+    fn read(&self, file: &str, offset: u64, len: usize) -> io::Result<Bytes>;
+    /// Cuts the file to `len` bytes (at most what it has).
+    fn truncate(&self, file: &str, len: u64) -> io::Result<()>;
+    /// Atomically, replacing `to`.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file; `NotFound` if there is none.
+    fn remove(&self, file: &str) -> io::Result<()>;
+    /// Every file below `prefix` (`""`: all), sorted by name.
+    fn list(&self, prefix: &str) -> io::Result<Vec<Entry>>;
+    /// Makes the bytes of these files durable; one round for all.
+    fn sync<'a>(&'a self, files: &'a [String]) -> BoxFuture<'a, io::Result<()>>;
+    /// Makes the names in this directory (`""`: the root) durable.
+    fn sync_dir<'a>(&'a self, dir: &'a str) -> BoxFuture<'a, io::Result<()>>;
+}

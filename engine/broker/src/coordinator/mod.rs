@@ -1,0 +1,68 @@
+//! Coordinators: state machines over one internal partition each. The broker creates one when it becomes leader of that partition, feeds it the
+//! partition's batches from the log start, and drops it when it stops leading: failover, high-watermark wait and truncation come for free.
+//!
+//! A coordinator asks for an append and acts on it (answers, sends markers) only when the broker reports that the high watermark has passed it.
+
+pub mod group;
+pub mod transaction;
+
+use crate::batch::{Batch, Producer, Record};
+use crate::io::Now;
+use crate::note::Note;
+use crate::protocol::{ErrorCode, NodeId, Request, Response, Tp};
+
+/// Whom to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplyTo {
+    /// The connection.
+    pub connection: u64,
+    /// The request on it.
+    pub correlation: u32,
+}
+
+/// What a coordinator asks its broker to do, in order.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Answer a request.
+    Reply { to: ReplyTo, response: Response },
+    /// Append one batch to the coordinator's own partition; the broker answers with [`Coordinator::appended`] under the same token when the high
+    /// watermark has passed it, or with the error that refused it.
+    Append { token: u64, records: Vec<Record>, producer: Producer, transactional: bool },
+    /// Ask another node (lane 0); answered with [`Coordinator::answered`] under the same token.
+    Ask { token: u64, to: NodeId, request: Request },
+    /// Call [`Coordinator::tick`] at or after this monotonic time.
+    Timer { at_ms: u64 },
+    /// A fact.
+    Note(Note),
+}
+
+/// What a coordinator may know of the cluster: this broker's own, possibly late, view.
+pub trait View {
+    /// The leader of a partition, if this broker knows one.
+    fn leader(&self, tp: Tp) -> Option<NodeId>;
+    /// The internal partition that coordinates `key`: murmur-free stable hash, the same on every node.
+    fn coordinator_partition(&self, topic: &str, key: &str) -> Option<Tp>;
+    /// Takes a fresh producer id from this broker's block; `None` while it waits for one from the controller.
+    fn next_producer_id(&mut self) -> Option<i64>;
+}
+
+/// Common shape of both coordinators.
+pub trait Coordinator: Send {
+    /// Replays one batch of the partition, in log order, before [`Coordinator::start`]. Markers come too.
+    fn load(&mut self, batch: &Batch);
+    /// Everything up to the log's end at the time of election is loaded and below the high watermark: serve. Until then the broker answers
+    /// `CoordinatorLoadInProgress` itself.
+    fn start(&mut self, now: Now, view: &mut dyn View, out: &mut Vec<Effect>);
+    /// A request for this partition.
+    fn handle(&mut self, now: Now, to: ReplyTo, request: Request, view: &mut dyn View, out: &mut Vec<Effect>);
+    /// An append is below the high watermark (`Ok`: its base offset), or was refused.
+    fn appended(&mut self, now: Now, token: u64, result: Result<i64, ErrorCode>, view: &mut dyn View, out: &mut Vec<Effect>);
+    /// A transaction marker was appended to this partition (group coordinator: pending commits take force or vanish) and is below the high watermark.
+    fn marker(&mut self, now: Now, batch: &Batch, out: &mut Vec<Effect>);
+    /// The answer to an `Ask`; `None`: the connection broke.
+    fn answered(&mut self, now: Now, token: u64, response: Option<Response>, view: &mut dyn View, out: &mut Vec<Effect>);
+    /// A timer is due (one too many does no harm).
+    fn tick(&mut self, now: Now, view: &mut dyn View, out: &mut Vec<Effect>);
+    /// The broker stopped leading: answer every waiting request with `NotCoordinator` and end.
+    fn resign(&mut self, out: &mut Vec<Effect>);
+}

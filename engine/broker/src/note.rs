@@ -1,0 +1,77 @@
+//! Facts that a core states about itself, for the history (checked by invariants of the log) and for marks (awaited by faults).
+
+use crate::batch::ControlKind;
+use crate::protocol::{NodeId, ProducerEpoch, ProducerId, Tp, TopicId};
+use serde::{Deserialize, Serialize};
+
+/// One fact. `offset`s are of records; `end`s are one past the last record.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Note {
+    /// Controller: a topic came into being.
+    TopicCreated { topic: TopicId, name: String, partitions: u32, replication: u32, min_isr: u32 },
+    /// Controller: a leader was elected and the record is committed.
+    LeaderElected { tp: Tp, leader: NodeId, leader_epoch: u32, isr: Vec<NodeId>, unclean: bool },
+    /// Controller: the ISR changed.
+    IsrChanged { tp: Tp, leader_epoch: u32, isr: Vec<NodeId> },
+    /// Controller: a broker's session ended, or began anew.
+    BrokerFenced { broker: NodeId },
+    BrokerUnfenced { broker: NodeId },
+    /// Replica: began to lead, its log ending at `end`, its high watermark at `high_watermark`.
+    BecameLeader { tp: Tp, leader_epoch: u32, end: i64, high_watermark: i64 },
+    /// Replica: began to follow.
+    BecameFollower { tp: Tp, leader_epoch: u32, leader: NodeId },
+    /// Replica: a batch is in its log. `crc` identifies the content; `as_leader` tells appending from copying.
+    Appended { tp: Tp, leader_epoch: u32, first: i64, last: i64, crc: u32, producer_id: ProducerId, producer_epoch: ProducerEpoch, first_sequence: i32, transactional: bool, control: Option<ControlKind>, as_leader: bool },
+    /// Replica: cut to `end` because of a leader's epochs; `removed` records went.
+    Truncated { tp: Tp, end: i64, removed: u64 },
+    /// Replica: after a start its log ends at `end` (recovery may have cut a torn tail).
+    Recovered { tp: Tp, end: i64, clean: bool },
+    /// Leader: the high watermark moved.
+    HighWatermark { tp: Tp, high_watermark: i64 },
+    /// Leader: a batch of the last five came again; acked with its first offset, not appended (A28).
+    DuplicateBatch { tp: Tp, producer_id: ProducerId, first_sequence: i32, first: i64 },
+    /// Leader: a write of an older producer epoch was refused (A29).
+    ProducerRefused { tp: Tp, producer_id: ProducerId, producer_epoch: ProducerEpoch },
+    /// Group coordinator: the group entered a generation with these members.
+    GenerationStarted { group: String, generation: i32, members: Vec<String> },
+    /// Group coordinator: a member was put out because its session or rebalance time ended.
+    MemberExpired { group: String, member_id: String },
+    /// Group coordinator: a commit was refused (stale generation, unknown member, ...).
+    CommitRefused { group: String, member_id: String, generation: i32, transactional: bool },
+    /// Group coordinator: a commit is in force. `transactional`: since its marker.
+    Committed { group: String, tp: Tp, offset: i64, transactional: bool },
+    /// Transaction coordinator: PrepareCommit or PrepareAbort is durable.
+    TxnPrepared { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, commit: bool, timed_out: bool },
+    /// Transaction coordinator: the first of several markers was acknowledged.
+    FirstMarkerWritten { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch },
+    /// Transaction coordinator: every marker is written.
+    TxnCompleted { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, commit: bool },
+    /// Transaction coordinator: an older incarnation was refused.
+    ProducerFenced { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch },
+    /// A coordinator partition is loaded and serves.
+    CoordinatorLoaded { tp: Tp, leader_epoch: u32 },
+}
+
+impl Note {
+    /// The mark that a fault may wait for, if this fact is one.
+    pub fn mark(&self) -> Option<&'static str> {
+        Some(match self {
+            Note::LeaderElected { .. } => "leader_elected",
+            Note::BecameFollower { .. } => "became_follower",
+            Note::Appended { as_leader: true, .. } => "appended_locally",
+            Note::Truncated { removed: 1.., .. } => "truncated_by_epoch",
+            Note::DuplicateBatch { .. } => "duplicate_batch",
+            Note::ProducerRefused { .. } => "producer_refused",
+            Note::GenerationStarted { .. } => "generation_started",
+            Note::MemberExpired { .. } => "member_expired",
+            Note::CommitRefused { .. } => "commit_refused",
+            Note::TxnPrepared { .. } => "txn_prepared",
+            Note::FirstMarkerWritten { .. } => "first_marker_written",
+            Note::TxnCompleted { .. } => "txn_completed",
+            Note::ProducerFenced { .. } => "producer_fenced",
+            Note::CoordinatorLoaded { .. } => "coordinator_loaded",
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,344 @@
+//! Requests and responses between clients, brokers and the controller. Shapes and error names are Kafka's; the encoding (postcard) is ours: real
+//! Kafka is reached through its own clients.
+//!
+//! Node 0 is the controller; brokers are 1 and up.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A node of the cluster. 0 is the controller.
+pub type NodeId = u32;
+/// Identity of a producer session, ≥ 0; −1: none.
+pub type ProducerId = i64;
+/// Incarnation of a producer id, ≥ 0; −1: none.
+pub type ProducerEpoch = i16;
+
+/// The controller's node id.
+pub const CONTROLLER: NodeId = 0;
+/// Internal topic of the group coordinators.
+pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
+/// Internal topic of the transaction coordinators.
+pub const TRANSACTION_STATE: &str = "__transaction_state";
+
+/// One incarnation of a topic (KIP-516): deleting and creating a name again gives another id.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(pub u64);
+
+/// A partition of a topic incarnation.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tp {
+    /// The topic.
+    pub topic: TopicId,
+    /// From 0.
+    pub partition: u32,
+}
+
+/// Kafka's error names (`kafka.md` F, error table).
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum ErrorCode {
+    NotLeaderOrFollower,
+    FencedLeaderEpoch,
+    UnknownLeaderEpoch,
+    LeaderNotAvailable,
+    OffsetOutOfRange,
+    OffsetNotAvailable,
+    NotEnoughReplicas,
+    NotEnoughReplicasAfterAppend,
+    RequestTimedOut,
+    CorruptMessage,
+    MessageTooLarge,
+    InvalidTimestamp,
+    InvalidRecord,
+    UnknownTopicOrPartition,
+    TopicAlreadyExists,
+    InvalidTopic,
+    OutOfOrderSequenceNumber,
+    InvalidProducerEpoch,
+    UnknownProducerId,
+    InvalidProducerIdMapping,
+    ProducerFenced,
+    ConcurrentTransactions,
+    InvalidTxnState,
+    TransactionAbortable,
+    CoordinatorNotAvailable,
+    CoordinatorLoadInProgress,
+    NotCoordinator,
+    IllegalGeneration,
+    UnknownMemberId,
+    MemberIdRequired,
+    RebalanceInProgress,
+    InconsistentGroupProtocol,
+    InvalidSessionTimeout,
+    FencedInstanceId,
+    UnstableOffsetCommit,
+    StaleBrokerEpoch,
+    DuplicateBrokerRegistration,
+    InvalidUpdateVersion,
+    NotController,
+    KafkaStorageError,
+    UnknownServerError,
+    UnsupportedVersion,
+}
+
+/// Which records a reader sees.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Up to the high watermark.
+    ReadUncommitted,
+    /// Up to the last stable offset; the client drops aborted records.
+    ReadCommitted,
+}
+
+/// Which coordinator.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoordinatorKind {
+    /// Of a consumer group.
+    Group,
+    /// Of a transactional id.
+    Transaction,
+}
+
+/// Where to look for an offset.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// Log start.
+    Earliest,
+    /// High watermark, or last stable offset under read_committed.
+    Latest,
+    /// First offset with a timestamp at or after (ms).
+    Timestamp(i64),
+}
+
+/// A committed position; the epoch travels with the offset (KIP-320).
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommittedOffset {
+    /// Next offset to read.
+    pub offset: i64,
+    /// Leader epoch of the last record read.
+    pub leader_epoch: Option<u32>,
+}
+
+/// How a topic is made.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Its name.
+    pub name: String,
+    /// ≥ 1.
+    pub partitions: u32,
+    /// Replicas of each partition, ≥ 1.
+    pub replication: u32,
+    /// Fewest in-sync replicas for acks = all, ≥ 1.
+    pub min_isr: u32,
+    /// Keep the last record per key only.
+    pub compacted: bool,
+}
+
+/// One partition of a fetch.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchPartition {
+    /// Which.
+    pub tp: Tp,
+    /// Next offset wanted.
+    pub offset: i64,
+    /// The leader epoch the caller believes in (KIP-320).
+    pub current_leader_epoch: Option<u32>,
+    /// Epoch of the last record the caller has (KIP-595): the leader answers a divergence.
+    pub last_fetched_epoch: Option<u32>,
+    /// Most bytes of this partition; one batch comes however large (KIP-74).
+    pub bytes_max: u32,
+}
+
+/// Everything one node can ask of another.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Request {
+    // client → any broker
+    Metadata { topics: Option<Vec<String>> },
+    CreateTopics { topics: Vec<TopicSpec> },
+    FindCoordinator { kind: CoordinatorKind, key: String },
+    // client → leader
+    Produce { acks: i8, timeout_ms: u32, transactional_id: Option<String>, partitions: Vec<(Tp, Bytes)> },
+    /// `replica`: (follower, its broker epoch) when a follower fetches.
+    Fetch { replica: Option<(NodeId, u64)>, wait_ms_max: u32, bytes_min: u32, bytes_max: u32, isolation: Isolation, partitions: Vec<FetchPartition> },
+    ListOffsets { isolation: Isolation, partitions: Vec<(Tp, OffsetSpec, Option<u32>)> },
+    OffsetForLeaderEpoch { partitions: Vec<(Tp, Option<u32>, u32)> },
+    // client → group coordinator
+    JoinGroup { group: String, member_id: String, instance_id: Option<String>, session_timeout_ms: u32, rebalance_timeout_ms: u32, protocols: Vec<(String, Bytes)> },
+    SyncGroup { group: String, generation: i32, member_id: String, instance_id: Option<String>, assignments: Vec<(String, Bytes)> },
+    Heartbeat { group: String, generation: i32, member_id: String, instance_id: Option<String> },
+    LeaveGroup { group: String, member_id: String, instance_id: Option<String> },
+    /// Generation −1 and an empty member: assign-style, accepted only while the group is empty (A57).
+    OffsetCommit { group: String, generation: i32, member_id: String, instance_id: Option<String>, offsets: Vec<(Tp, CommittedOffset)> },
+    OffsetFetch { group: String, partitions: Vec<Tp>, require_stable: bool },
+    // client → transaction coordinator
+    InitProducerId { transactional_id: Option<String>, transaction_timeout_ms: u32 },
+    /// `verify_only`: sent by a partition leader (KIP-890 part 1), adds nothing.
+    AddPartitionsToTxn { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, partitions: Vec<Tp>, verify_only: bool },
+    AddOffsetsToTxn { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, group: String },
+    EndTxn { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, commit: bool },
+    // client → group coordinator, inside a transaction
+    TxnOffsetCommit { transactional_id: String, group: String, generation: i32, member_id: String, instance_id: Option<String>, producer_id: ProducerId, producer_epoch: ProducerEpoch, offsets: Vec<(Tp, CommittedOffset)> },
+    // transaction coordinator → partition leader
+    WriteTxnMarkers { producer_id: ProducerId, producer_epoch: ProducerEpoch, coordinator_epoch: u32, commit: bool, partitions: Vec<Tp> },
+    // broker → controller
+    RegisterBroker { broker: NodeId, incarnation: u64, address: String },
+    BrokerHeartbeat { broker: NodeId, broker_epoch: u64, metadata_offset: u64, want_fence: bool, want_shut_down: bool },
+    /// Compare-and-set of an ISR by the leader; `partition_epoch` is the one it saw.
+    AlterPartition { broker: NodeId, broker_epoch: u64, partitions: Vec<AlterIsr> },
+    FetchMetadata { broker: NodeId, from: u64, wait_ms_max: u32 },
+    AllocateProducerIds { broker: NodeId, broker_epoch: u64 },
+}
+
+/// A leader's wish for another ISR.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct AlterIsr {
+    /// Which partition.
+    pub tp: Tp,
+    /// The leader's epoch.
+    pub leader_epoch: u32,
+    /// The partition state it saw.
+    pub partition_epoch: u32,
+    /// The new ISR, each with the broker epoch that its fetch carried (KIP-903).
+    pub isr: Vec<(NodeId, u64)>,
+}
+
+/// A partition as metadata shows it.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct PartitionMetadata {
+    /// From 0.
+    pub partition: u32,
+    /// `None` while there is none.
+    pub leader: Option<NodeId>,
+    /// Rises with every leader.
+    pub leader_epoch: u32,
+    /// Assigned brokers.
+    pub replicas: Vec<NodeId>,
+    /// In-sync replicas.
+    pub isr: Vec<NodeId>,
+}
+
+/// A topic as metadata shows it.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct TopicMetadata {
+    /// Its name.
+    pub name: String,
+    /// Its incarnation.
+    pub id: TopicId,
+    /// In order of number.
+    pub partitions: Vec<PartitionMetadata>,
+}
+
+/// One partition of a fetch's answer.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub struct FetchedPartition {
+    /// Which.
+    pub tp: Tp,
+    /// If set, nothing else counts but `leader_epoch` hints.
+    pub error: Option<ErrorCode>,
+    /// This replica's high watermark.
+    pub high_watermark: i64,
+    /// First offset of the oldest open transaction, at most the high watermark.
+    pub last_stable_offset: i64,
+    /// First offset kept.
+    pub log_start: i64,
+    /// The caller's log leaves ours: (epoch, end offset of that epoch here); truncate and ask again.
+    pub diverging: Option<(u32, i64)>,
+    /// Aborted transactions in the answered range: (producer, first offset).
+    pub aborted: Vec<(ProducerId, i64)>,
+    /// Whole batches; the first may begin below the asked offset. The core leaves it empty and names a range, the host fills it.
+    pub records: Bytes,
+}
+
+/// Everything a node can answer. An error that concerns the whole request is [`Response::Error`].
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Response {
+    Error(ErrorCode),
+    Metadata { brokers: Vec<(NodeId, String)>, topics: Vec<TopicMetadata>, unknown: Vec<String> },
+    CreateTopics { results: Vec<(String, Result<TopicId, ErrorCode>)> },
+    FindCoordinator { node: NodeId, address: String },
+    /// Base offset of each batch.
+    Produce { partitions: Vec<(Tp, Result<i64, ErrorCode>)> },
+    Fetch { partitions: Vec<FetchedPartition> },
+    /// (offset, leader epoch)
+    ListOffsets { partitions: Vec<(Tp, Result<(i64, u32), ErrorCode>)> },
+    /// (epoch, end offset of the largest epoch at or below the asked one)
+    OffsetForLeaderEpoch { partitions: Vec<(Tp, Result<(u32, i64), ErrorCode>)> },
+    /// `members` only for the leader.
+    JoinGroup { generation: i32, protocol: String, leader: String, member_id: String, members: Vec<(String, Bytes)> },
+    /// Join again with this id (KIP-394).
+    MemberIdRequired { member_id: String },
+    SyncGroup { assignment: Bytes },
+    Heartbeat,
+    LeaveGroup,
+    OffsetCommit { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
+    OffsetFetch { partitions: Vec<(Tp, Result<Option<CommittedOffset>, ErrorCode>)> },
+    InitProducerId { producer_id: ProducerId, producer_epoch: ProducerEpoch },
+    AddPartitionsToTxn { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
+    AddOffsetsToTxn,
+    EndTxn,
+    TxnOffsetCommit { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
+    WriteTxnMarkers { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
+    RegisterBroker { broker_epoch: u64 },
+    BrokerHeartbeat { fenced: bool, caught_up: bool, may_shut_down: bool },
+    AlterPartition { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
+    /// Encoded metadata records from offset `from` on (empty when the wait ended), and the log's end.
+    FetchMetadata { from: u64, records: Vec<Bytes>, end: u64 },
+    /// Ids `first .. first + count`.
+    AllocateProducerIds { first: ProducerId, count: i64 },
+}
+
+impl Request {
+    /// The frame kind of a request and, with the response bit, of its response. The numbers are Kafka's api keys where it has one.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Request::Produce { .. } => 0,
+            Request::Fetch { .. } => 1,
+            Request::ListOffsets { .. } => 2,
+            Request::Metadata { .. } => 3,
+            Request::OffsetCommit { .. } => 8,
+            Request::OffsetFetch { .. } => 9,
+            Request::FindCoordinator { .. } => 10,
+            Request::JoinGroup { .. } => 11,
+            Request::Heartbeat { .. } => 12,
+            Request::LeaveGroup { .. } => 13,
+            Request::SyncGroup { .. } => 14,
+            Request::CreateTopics { .. } => 19,
+            Request::InitProducerId { .. } => 22,
+            Request::OffsetForLeaderEpoch { .. } => 23,
+            Request::AddPartitionsToTxn { .. } => 24,
+            Request::AddOffsetsToTxn { .. } => 25,
+            Request::EndTxn { .. } => 26,
+            Request::WriteTxnMarkers { .. } => 27,
+            Request::TxnOffsetCommit { .. } => 28,
+            Request::AlterPartition { .. } => 56,
+            Request::RegisterBroker { .. } => 62,
+            Request::BrokerHeartbeat { .. } => 63,
+            Request::AllocateProducerIds { .. } => 67,
+            Request::FetchMetadata { .. } => 80,
+        }
+    }
+
+    /// As bytes of a frame's body.
+    pub fn encode(&self) -> Bytes {
+        Bytes::from(postcard::to_stdvec(self).expect("a request has no unserialisable part"))
+    }
+
+    /// From a frame's body; the error names no field because a peer that sends it is not one of ours.
+    pub fn decode(body: &[u8]) -> Result<Self, ErrorCode> {
+        postcard::from_bytes(body).map_err(|_| ErrorCode::UnsupportedVersion)
+    }
+}
+
+impl Response {
+    /// As bytes of a frame's body.
+    pub fn encode(&self) -> Bytes {
+        Bytes::from(postcard::to_stdvec(self).expect("a response has no unserialisable part"))
+    }
+
+    /// From a frame's body.
+    pub fn decode(body: &[u8]) -> Result<Self, ErrorCode> {
+        postcard::from_bytes(body).map_err(|_| ErrorCode::UnsupportedVersion)
+    }
+}

@@ -1,0 +1,1 @@
+//! Runs broker cores.

@@ -1,0 +1,146 @@
+//! `cargo xtask ci`: everything the CI runs, in its order: cheap and foundational first. Stops at the first step that fails; a failing seed is never
+//! tried again, because a seed that passes the second time is a bug of its own.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::{Command, plants, test};
+use crate::world::{World, commit_hash, sim_command};
+use crate::{no_arguments, plant, process, tree};
+
+pub const COMMAND: Command = Command { name: "ci", about: "everything the CI runs, in its order", usage: "cargo xtask ci", run };
+
+struct Step {
+    name: &'static str,
+    run: fn(&Path) -> Result<()>,
+}
+
+/// The order matters: nothing is believed before determinism is shown, and no seed is hunted before an alarm has rung.
+const STEPS: &[Step] = &[
+    Step { name: "fmt", run: fmt },
+    Step { name: "clippy", run: clippy },
+    Step { name: "clippy, madsim", run: clippy_madsim },
+    Step { name: "tidy", run: |_| passes(process::cargo().args(["xtask", "tidy"])) },
+    Step { name: "tests", run: |_| test::ordinary() },
+    Step { name: "tests, madsim", run: |_| test::simulated() },
+    Step { name: "build, madsim", run: |root| World::Madsim.build_sim(root, None).map(drop) },
+    Step { name: "build, turmoil", run: build_turmoil },
+    Step { name: "determinism", run: |root| sim(root, &["meta"]) },
+    Step { name: "regressions", run: regressions },
+    Step { name: "alarm", run: alarm },
+    Step { name: "seeds 1..=20", run: |root| sim(root, &["sweep", "--seeds", "1..21"]) },
+    Step { name: "sweep", run: sweep },
+];
+
+/// The plant that is caught soonest: CI shows that the alarm rings, the nightly run shows it for all.
+const ALARM: &str = "client_order_id_dedup_off";
+
+fn run(arguments: &[String]) -> Result<u8> {
+    no_arguments(arguments)?;
+    let root = tree::root();
+    let mut took: Vec<(&str, Duration)> = Vec::new();
+    for (index, step) in STEPS.iter().enumerate() {
+        println!("==> [{}/{}] {}", index + 1, STEPS.len(), step.name);
+        let start = Instant::now();
+        let result = (step.run)(&root);
+        took.push((step.name, start.elapsed()));
+        if let Err(error) = result {
+            print_durations(&took);
+            println!("\nFAILED  {}: {error:#}", step.name);
+            println!("{} passed, 1 failed", took.len() - 1);
+            return Ok(1);
+        }
+        println!("    ok  {} in {}", step.name, minutes(start.elapsed()));
+    }
+    print_durations(&took);
+    println!("{} passed, 0 failed", took.len());
+    Ok(0)
+}
+
+fn print_durations(took: &[(&str, Duration)]) {
+    println!();
+    for (name, duration) in took {
+        println!("  {name:<16} {:>8}", minutes(*duration));
+    }
+    println!("  {:<16} {:>8}", "all", minutes(took.iter().map(|(_, duration)| *duration).sum()));
+}
+
+fn minutes(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    format!("{}m {:02}s", seconds / 60, seconds % 60)
+}
+
+/// Exit code 0, or an error that names the command.
+fn passes(command: &mut std::process::Command) -> Result<()> {
+    process::run(command.current_dir(tree::root()))
+}
+
+fn fmt(_: &Path) -> Result<()> {
+    passes(process::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(_: &Path) -> Result<()> {
+    passes(process::cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// What is compiled only under madsim is seen by clippy only there.
+fn clippy_madsim(_: &Path) -> Result<()> {
+    let packages = ["--package", "lockstep-sim", "--package", "lockstep-faults", "--package", "lockstep-scenarios"];
+    passes(World::Madsim.cargo().args(["clippy", "--quiet", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]))
+}
+
+/// The third build of the workspace: it compiles.
+fn build_turmoil(_: &Path) -> Result<()> {
+    passes(World::Turmoil.cargo().args(["check", "--quiet", "--package", "lockstep-scenarios", "--all-targets"]))
+}
+
+fn sim(root: &Path, arguments: &[&str]) -> Result<()> {
+    let sim = World::Madsim.build_sim(root, None)?;
+    process::run(sim_command(&sim, root)?.args(arguments))
+}
+
+/// Every shrunk plan that was kept: what failed once may not fail again.
+fn regressions(root: &Path) -> Result<()> {
+    let plans: Vec<String> = tree::files(root)?.into_iter().filter(|path| path.starts_with("scenarios/regressions/") && path.ends_with(".json")).collect();
+    println!("    {} plans", plans.len());
+    for plan in plans {
+        sim(root, &["--plan", &plan])?;
+    }
+    Ok(())
+}
+
+fn alarm(root: &Path) -> Result<()> {
+    let chosen = plants::choose(plant::all(root)?, &[ALARM.to_owned()])?;
+    if !plants::prove(root, &chosen)? {
+        bail!("the planted bug was not caught as it should be");
+    }
+    Ok(())
+}
+
+/// New seeds with every commit, and the same ones for whoever checks that commit out.
+fn sweep(root: &Path) -> Result<()> {
+    let hash = commit_hash(root)?;
+    println!("    seeds from commit {hash}");
+    sim(root, &["sweep", "--scenario", "rebalance_storm", "--time", "5m", "--from-commit", &hash])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_a_person_says_them() {
+        assert_eq!(minutes(Duration::from_millis(61_900)), "1m 01s");
+    }
+
+    /// A seed is hunted only after determinism is shown and an alarm has rung.
+    #[test]
+    fn determinism_and_the_alarm_come_before_the_seeds() {
+        let place = |name: &str| STEPS.iter().position(|step| step.name == name).expect("a step");
+        assert!(place("determinism") < place("alarm"));
+        assert!(place("alarm") < place("seeds 1..=20"));
+        assert_eq!(place("sweep"), STEPS.len() - 1);
+    }
+}

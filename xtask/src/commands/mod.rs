@@ -1,0 +1,25 @@
+//! Every command of `cargo xtask`: one file each, one line in `all`.
+
+mod ci;
+mod fix;
+mod plants;
+mod sim;
+mod test;
+mod tidy;
+mod up;
+
+/// What the manual says of a command, and how it runs.
+pub struct Command {
+    pub name: &'static str,
+    /// One line, what it is for.
+    pub about: &'static str,
+    /// A line to paste, or its grammar.
+    pub usage: &'static str,
+    /// Takes the words after the name; answers the exit code.
+    pub run: fn(&[String]) -> anyhow::Result<u8>,
+}
+
+/// In alphabetical order; the manual prints them so.
+pub const fn all() -> &'static [Command] {
+    &[ci::COMMAND, fix::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
+}

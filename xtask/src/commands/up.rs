@@ -1,0 +1,16 @@
+//! `cargo xtask up`: the exchange for real, with embedded log and database.
+
+use anyhow::Result;
+
+use super::Command;
+use crate::{process, tree};
+
+pub const COMMAND: Command =
+    Command { name: "up", about: "the exchange for real: embedded log, embedded database", usage: "cargo xtask up [--help for its options]", run };
+
+/// Release build: the figures that people see are those of what they would deploy.
+fn run(arguments: &[String]) -> Result<u8> {
+    let mut cargo = process::cargo();
+    cargo.current_dir(tree::root()).args(["run", "--quiet", "--release", "--package", "lockstep-exchange", "--bin", "exchange", "--", "up"]);
+    process::become_it(cargo.args(arguments))
+}

@@ -1,0 +1,3 @@
+//! Ports that services need besides the log.
+
+pub mod store;

@@ -70,6 +70,7 @@ pub enum ErrorCode {
     RebalanceInProgress,
     InconsistentGroupProtocol,
     InvalidSessionTimeout,
+    InvalidTransactionTimeout,
     FencedInstanceId,
     UnstableOffsetCommit,
     StaleBrokerEpoch,

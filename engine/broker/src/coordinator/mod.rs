@@ -11,6 +11,36 @@ use crate::io::Now;
 use crate::note::Note;
 use crate::protocol::{ErrorCode, NodeId, Request, Response, Tp};
 
+/// What coordinators are set to. The default is the quick cluster of `kafka.md` G.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoordinatorConfig {
+    /// How long the first rebalance of an empty group waits for more members.
+    pub initial_rebalance_delay_ms: u64,
+    /// A shorter session timeout is `InvalidSessionTimeout`.
+    pub session_timeout_ms_min: u32,
+    /// A longer session timeout is `InvalidSessionTimeout`.
+    pub session_timeout_ms_max: u32,
+    /// How often open transactions are compared with their timeouts.
+    pub transaction_scan_ms: u64,
+    /// A longer transaction timeout is `InvalidTransactionTimeout`.
+    pub transaction_timeout_ms_max: u32,
+    /// Pause before a marker that failed is sent again.
+    pub marker_retry_ms: u64,
+}
+
+impl Default for CoordinatorConfig {
+    fn default() -> Self {
+        CoordinatorConfig {
+            initial_rebalance_delay_ms: 0,
+            session_timeout_ms_min: 500,
+            session_timeout_ms_max: 1_800_000,
+            transaction_scan_ms: 1_000,
+            transaction_timeout_ms_max: 900_000,
+            marker_retry_ms: 100,
+        }
+    }
+}
+
 /// Whom to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplyTo {
@@ -26,8 +56,9 @@ pub enum Effect {
     /// Answer a request.
     Reply { to: ReplyTo, response: Response },
     /// Append one batch to the coordinator's own partition; the broker answers with [`Coordinator::appended`] under the same token when the high
-    /// watermark has passed it, or with the error that refused it.
-    Append { token: u64, records: Vec<Record>, producer: Producer, transactional: bool },
+    /// watermark has passed it, or with the error that refused it: then nothing of it is in the log. `transactional_id`: a transactional batch
+    /// (offset commits of a transaction); the broker verifies it as it does a Produce (A43), checks the producer epoch, and asks for no sequence.
+    Append { token: u64, records: Vec<Record>, producer: Producer, transactional_id: Option<String> },
     /// Ask another node (lane 0); answered with [`Coordinator::answered`] under the same token.
     Ask { token: u64, to: NodeId, request: Request },
     /// Call [`Coordinator::tick`] at or after this monotonic time.
@@ -51,11 +82,12 @@ pub trait Coordinator: Send {
     /// Replays one batch of the partition, in log order, before [`Coordinator::start`]. Markers come too.
     fn load(&mut self, batch: &Batch);
     /// Everything up to the log's end at the time of election is loaded and below the high watermark: serve. Until then the broker answers
-    /// `CoordinatorLoadInProgress` itself.
+    /// `CoordinatorLoadInProgress` itself. States [`Note::CoordinatorLoaded`].
     fn start(&mut self, now: Now, view: &mut dyn View, out: &mut Vec<Effect>);
     /// A request for this partition.
     fn handle(&mut self, now: Now, to: ReplyTo, request: Request, view: &mut dyn View, out: &mut Vec<Effect>);
-    /// An append is below the high watermark (`Ok`: its base offset), or was refused.
+    /// An append is below the high watermark (`Ok`: its base offset), or was refused. Those below the high watermark and the markers
+    /// ([`Coordinator::marker`]) are told in the order of the log.
     fn appended(&mut self, now: Now, token: u64, result: Result<i64, ErrorCode>, view: &mut dyn View, out: &mut Vec<Effect>);
     /// A transaction marker was appended to this partition (group coordinator: pending commits take force or vanish) and is below the high watermark.
     fn marker(&mut self, now: Now, batch: &Batch, out: &mut Vec<Effect>);

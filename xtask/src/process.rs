@@ -24,7 +24,7 @@ pub fn code(command: &mut Command) -> Result<u8> {
 }
 
 /// Becomes the command: same process id, so that its exit code, and a kill of the process somebody recorded, are the command's own.
-pub fn become_it(command: &mut Command) -> Result<u8> {
+pub fn exec(command: &mut Command) -> Result<u8> {
     use std::os::unix::process::CommandExt;
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start `{}`", line(command)))

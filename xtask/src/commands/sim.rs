@@ -13,7 +13,7 @@ fn run(arguments: &[String]) -> Result<u8> {
     let (world, rest) = take_world(arguments)?;
     let root = tree::root();
     let sim = world.build_sim(&root, None)?;
-    process::become_it(sim_command(&sim, &root)?.args(rest))
+    process::exec(sim_command(&sim, &root)?.args(rest))
 }
 
 /// `--world` chooses the build, so it is ours; all else is handed on in order.

@@ -12,5 +12,5 @@ pub const COMMAND: Command =
 fn run(arguments: &[String]) -> Result<u8> {
     let mut cargo = process::cargo();
     cargo.current_dir(tree::root()).args(["run", "--quiet", "--release", "--package", "lockstep-exchange", "--bin", "exchange", "--", "up"]);
-    process::become_it(cargo.args(arguments))
+    process::exec(cargo.args(arguments))
 }

@@ -8,6 +8,7 @@ mod entropy;
 mod licences;
 mod lists;
 mod plants;
+mod selects;
 mod words;
 
 use anyhow::Result;
@@ -24,5 +25,5 @@ pub struct Rule {
 
 /// In alphabetical order.
 pub const fn all() -> &'static [Rule] {
-    &[allows::RULE, cfgs::RULE, dependencies::RULE, entries::RULE, entropy::RULE, licences::RULE, lists::RULE, plants::RULE, words::RULE]
+    &[allows::RULE, cfgs::RULE, dependencies::RULE, entries::RULE, entropy::RULE, licences::RULE, lists::RULE, plants::RULE, selects::RULE, words::RULE]
 }

@@ -35,7 +35,10 @@ fn main() -> ExitCode {
     match (command.run)(arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) if error.is::<Usage>() => {
-            eprintln!("error: {error}\nusage: {}", command.usage);
+            eprintln!("error: {error}");
+            for (_, line) in command.uses {
+                eprintln!("usage: {line}");
+            }
             ExitCode::from(2)
         }
         Err(error) => {
@@ -66,7 +69,7 @@ fn no_arguments(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 fn manual() -> String {
-    let lines: String = commands::all().iter().map(|Command { name, about, usage, .. }| format!("  {name:<8} {about:<58} {usage}\n")).collect();
+    let lines: String = commands::all().iter().map(entry).collect();
     format!(
         "cargo xtask <command>
 
@@ -78,6 +81,12 @@ New here?  cargo xtask sim --seed 42            one seed: a real exchange under 
            cargo xtask plants                   watch planted bugs being caught
 "
     )
+}
+
+/// A command's lines in the manual: its name stands on the first.
+fn entry(command: &Command) -> String {
+    let names = std::iter::once(command.name).chain(std::iter::repeat(""));
+    names.zip(command.uses).map(|(name, (about, line))| format!("  {name:<8} {about:<50} {line}\n")).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{Command, plants, test};
 use crate::world::{World, commit_hash, sim_command};
 use crate::{no_arguments, plant, process, tree};
 
-pub const COMMAND: Command = Command { name: "ci", about: "everything the CI runs, in its order", usage: "cargo xtask ci", run };
+pub const COMMAND: Command = Command { name: "ci", uses: &[("everything the CI runs, in its order", "cargo xtask ci")], run };
 
 struct Step {
     name: &'static str,

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::Command;
 use crate::{no_arguments, process, tree};
 
-pub const COMMAND: Command = Command { name: "fix", about: "format, and apply the lints' own fixes", usage: "cargo xtask fix", run };
+pub const COMMAND: Command = Command { name: "fix", uses: &[("format, and apply the lints' own fixes", "cargo xtask fix")], run };
 
 fn run(arguments: &[String]) -> Result<u8> {
     no_arguments(arguments)?;

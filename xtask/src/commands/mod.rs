@@ -11,10 +11,8 @@ mod up;
 /// What the manual says of a command, and how it runs.
 pub struct Command {
     pub name: &'static str,
-    /// One line, what it is for.
-    pub about: &'static str,
-    /// A line to paste, or its grammar.
-    pub usage: &'static str,
+    /// What it is for, and the line to type; a command that is several things has a pair for each.
+    pub uses: &'static [(&'static str, &'static str)],
     /// Takes the words after the name; answers the exit code.
     pub run: fn(&[String]) -> anyhow::Result<u8>,
 }

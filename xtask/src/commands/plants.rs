@@ -13,7 +13,7 @@ use crate::scratch::Scratch;
 use crate::world::{World, sim_command};
 use crate::{Usage, process, tree};
 
-pub const COMMAND: Command = Command { name: "plants", about: "planted bugs, each caught by its invariant", usage: "cargo xtask plants [NAME…]", run };
+pub const COMMAND: Command = Command { name: "plants", uses: &[("planted bugs, each caught by its invariant", "cargo xtask plants [NAME…]")], run };
 
 /// A plant that hides longer than this is not caught.
 const SEEDS_MAX: u64 = 500;

@@ -6,8 +6,18 @@ use super::Command;
 use crate::world::{World, sim_command};
 use crate::{Usage, process, tree};
 
-pub const COMMAND: Command =
-    Command { name: "sim", about: "one seed; or sim sweep, sim meta, sim keep, sim list", usage: "cargo xtask sim --seed 42 [--world madsim|turmoil]", run };
+pub const COMMAND: Command = Command {
+    name: "sim",
+    uses: &[
+        ("one seed; it draws the scenario too", "cargo xtask sim --seed 42 [--scenario NAME] [--world madsim|turmoil] [-v]"),
+        ("a saved plan; real order flow", "cargo xtask sim --plan FILE | --flow FILE"),
+        ("many seeds", "cargo xtask sim sweep --seeds A..B | --time 5m [--scenario NAME] [--jobs N]"),
+        ("the same seed twice, byte for byte", "cargo xtask sim meta [--scenario NAME]"),
+        ("keep a shrunk failing plan", "cargo xtask sim keep 42"),
+        ("the scenarios", "cargo xtask sim list"),
+    ],
+    run,
+};
 
 fn run(arguments: &[String]) -> Result<u8> {
     let (world, rest) = take_world(arguments)?;

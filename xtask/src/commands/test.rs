@@ -6,7 +6,7 @@ use super::Command;
 use crate::world::World;
 use crate::{no_arguments, process, tree};
 
-pub const COMMAND: Command = Command { name: "test", about: "every test, ordinary and simulated", usage: "cargo xtask test", run };
+pub const COMMAND: Command = Command { name: "test", uses: &[("every test, ordinary and simulated", "cargo xtask test")], run };
 
 fn run(arguments: &[String]) -> Result<u8> {
     no_arguments(arguments)?;

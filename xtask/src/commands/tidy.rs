@@ -7,7 +7,7 @@ use crate::no_arguments;
 use crate::rules;
 use crate::tree::Tree;
 
-pub const COMMAND: Command = Command { name: "tidy", about: "layout, lists, dependency direction, licences, plants apply", usage: "cargo xtask tidy", run };
+pub const COMMAND: Command = Command { name: "tidy", uses: &[("layout, lists, dependency direction, licences", "cargo xtask tidy")], run };
 
 fn run(arguments: &[String]) -> Result<u8> {
     no_arguments(arguments)?;

@@ -5,8 +5,7 @@ use anyhow::Result;
 use super::Command;
 use crate::{process, tree};
 
-pub const COMMAND: Command =
-    Command { name: "up", about: "the exchange for real: embedded log, embedded database", usage: "cargo xtask up [--help for its options]", run };
+pub const COMMAND: Command = Command { name: "up", uses: &[("the exchange for real: embedded log and database", "cargo xtask up [--help]")], run };
 
 /// Release build: the figures that people see are those of what they would deploy.
 fn run(arguments: &[String]) -> Result<u8> {

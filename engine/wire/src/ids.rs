@@ -45,6 +45,13 @@ pub enum IdError {
     ClientOrderId,
 }
 
+impl OrderId {
+    /// The account partition that assigned it, and its number there (from 1). Numbers of one partition rise along every symbol's commands.
+    pub fn origin(self) -> (u32, u64) {
+        ((self.0 >> 40) as u32, self.0 & ((1 << 40) - 1))
+    }
+}
+
 impl Symbol {
     /// Parses and upper-cases.
     pub fn parse(text: &str) -> Result<Self, IdError> {

@@ -137,8 +137,12 @@ pub enum RejectReason {
 pub enum CancelReason {
     /// No such resting order, or of another account: the two are not told apart.
     UnknownOrder = 1,
-    /// The new price or quantity is outside the symbol's rules.
+    /// The new price or quantity is outside the symbol's rules, or the order would not become smaller but still be there.
     OutOfRange = 2,
+    /// The book has no room for another level.
+    BookFull = 3,
+    /// A post-only order would take at its new price.
+    WouldTake = 4,
 }
 
 /// How an order left the book.

@@ -3,6 +3,7 @@
 //!
 //! A coordinator asks for an append and acts on it (answers, sends markers) only when the broker reports that the high watermark has passed it.
 
+mod alarm;
 pub mod group;
 pub mod transaction;
 
@@ -59,7 +60,7 @@ pub enum Effect {
     /// watermark has passed it, or with the error that refused it: then nothing of it is in the log. `transactional_id`: a transactional batch
     /// (offset commits of a transaction); the broker verifies it as it does a Produce (A43), checks the producer epoch, and asks for no sequence.
     Append { token: u64, records: Vec<Record>, producer: Producer, transactional_id: Option<String> },
-    /// Ask another node (lane 0); answered with [`Coordinator::answered`] under the same token.
+    /// Ask a node (lane 0), which may be this one; answered with [`Coordinator::answered`] under the same token.
     Ask { token: u64, to: NodeId, request: Request },
     /// Call [`Coordinator::tick`] at or after this monotonic time.
     Timer { at_ms: u64 },
@@ -69,6 +70,8 @@ pub enum Effect {
 
 /// What a coordinator may know of the cluster: this broker's own, possibly late, view.
 pub trait View {
+    /// Whether this broker has heard of the partition.
+    fn exists(&self, tp: Tp) -> bool;
     /// The leader of a partition, if this broker knows one.
     fn leader(&self, tp: Tp) -> Option<NodeId>;
     /// The internal partition that coordinates `key`: murmur-free stable hash, the same on every node.

@@ -2,13 +2,54 @@
 //!
 //! * [`transact`]: machines and policies: outputs and position in one log transaction (or, with transactions off, sends, then position).
 //! * [`project`]: rows and position in one transaction of a store.
-//! * [`edge`]: plain sends, assigned reads; *unknown* is resolved by reading.
+//! * edges (`api_gateway`, `clock_service`, `bootstrap`): plain sends, assigned reads; *unknown* is resolved by reading.
 
 pub mod drop_rule;
-pub mod edge;
 pub mod machine;
+pub mod owner;
 pub mod project;
 pub mod restore;
+pub mod tenure;
 pub mod transact;
 
-pub use machine::{Input, Machine, Outputs, To};
+pub use machine::{Input, Machine, Outputs, Service, To};
+pub use transact::TransactConfig;
+
+use log::{Next, Reason, Tp};
+
+/// Why a service, or one tenure of it, ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// The log refused or could not be reached.
+    #[error("the log: {0}")]
+    Log(Reason),
+    /// The input has a hole.
+    #[error(transparent)]
+    Gap(#[from] tenure::SequenceGap),
+    /// A replay heard nothing for too long.
+    #[error("no record of {tp:?} for 10 s while replaying up to {upto:?}")]
+    Stalled {
+        /// Which partition.
+        tp: Tp,
+        /// Where it was to end.
+        upto: Next,
+    },
+    /// Input below the committed position does not exist any more.
+    #[error("the input of {tp:?} below the committed position is gone: restore the log from a backup")]
+    InputGone {
+        /// Which partition.
+        tp: Tp,
+    },
+    /// Bad configuration, or something else that a restart does not cure.
+    #[error("{0}")]
+    Config(String),
+    /// A socket or file.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl From<std::io::Error> for ServiceError {
+    fn from(error: std::io::Error) -> Self {
+        ServiceError::Io(error.to_string())
+    }
+}

@@ -1,0 +1,265 @@
+//! One partition's owner: takes over, applies batches, publishes, and goes on only after the verdict on each.
+//!
+//! Taking over, in this order: a transaction session (fences every elder, ends what it left open); the committed position; restore; the claim of a new epoch.
+//! After an abort, a fence, a loss or a doubt everything is dropped and rebuilt from committed input; there is no undo.
+
+use super::ServiceError;
+use super::machine::Service;
+use super::restore::{last_claims, restore};
+use super::tenure::{Addressed, Tenure};
+use super::transact::{Ask, Shared};
+use log::{Anchor, Batch, Event, Lease, LogPort, Next, Outcome, Position, Producer, Reason, Tx, TxEnd, TxSession};
+use runtime::time::{monotonic_ms, sleep, timeout};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use wire::Topic;
+
+/// Why a tenure ended though the lease is still held.
+enum Ended {
+    /// Rebuild and go on.
+    Rebuild(ServiceError),
+    /// The dispatcher wants the partition back.
+    Revoked,
+}
+
+/// How this owner publishes.
+enum Publisher<L: LogPort> {
+    Transactions(L::Session),
+    Plain(L::Producer),
+}
+
+/// One partition, while its lease lasts.
+pub(super) struct Owner<L: LogPort, S: Service> {
+    pub shared: Arc<Shared<L, S>>,
+    pub lease: Arc<Lease>,
+    pub input: Topic,
+    pub asks: mpsc::Sender<Ask>,
+}
+
+impl<L: LogPort, S: Service> Owner<L, S> {
+    /// Tenure after tenure until the dispatcher takes the partition back.
+    pub async fn run(self) {
+        loop {
+            match self.tenure().await {
+                Ended::Revoked => return,
+                Ended::Rebuild(why) => {
+                    runtime::reached!("machine_rebuilt");
+                    self.shared.say(format!("{} rebuilds {:?}: {why}", self.shared.service.name(), self.lease.tp));
+                    // Whoever fenced us may be the next member of the group: hear of it first, or two owners fence each other in turns.
+                    sleep(Duration::from_millis(self.shared.config.rebuild_backoff_ms)).await;
+                }
+            }
+        }
+    }
+
+    async fn tenure(&self) -> Ended {
+        let (publisher, tenure, position) = match self.take_over().await {
+            Ok(taken) => taken,
+            Err(why) => return Ended::Rebuild(why),
+        };
+        let (feed, batches) = mpsc::channel(1);
+        let seek = Ask::Start { tp: self.lease.tp, at: position, feed };
+        if self.asks.send(seek).await.is_err() {
+            return Ended::Revoked;
+        }
+        Living { owner: self, tenure, publisher, position, uncommitted: None, verdicts: 0 }.live(batches).await
+    }
+
+    async fn take_over(&self) -> Result<(Publisher<L>, Tenure<S>, Position), ServiceError> {
+        let Shared { log, config, service, partitions, .. } = &*self.shared;
+        let tp = self.lease.tp;
+        let deadline_ms = monotonic_ms() + config.takeover_deadline_ms;
+        let publisher = if config.transactions {
+            let id = format!("{}-{}-{}", service.name(), self.input.name(), tp.partition);
+            Publisher::Transactions(log.tx_session(&id, config.transaction_timeout_ms, deadline_ms).await.map_err(ServiceError::Log)?)
+        } else {
+            Publisher::Plain(log.producer().await.map_err(ServiceError::Log)?)
+        };
+        let position = match log.offset_at(tp, Anchor::Committed(service.group().to_owned()), deadline_ms).await {
+            Outcome::Done(position) => position.unwrap_or(Position::START),
+            Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
+        };
+        let mut tenure = Tenure::new(service, self.input, tp.partition, partitions.clone(), config.tick_ms);
+        let Some(journal) = service.journal() else { return Ok((publisher, tenure, position)) };
+        restore(log, tp, position.next, &mut tenure).await?;
+        let publisher = self.claim(publisher, &mut tenure, journal, position, deadline_ms).await?;
+        runtime::reached!("partition_taken_over");
+        Ok((publisher, tenure, position))
+    }
+
+    /// Writes `Owned { epoch: last + 1 }` first of all. In a transaction no elder can come between; without, only the first claim of an epoch counts.
+    async fn claim(&self, publisher: Publisher<L>, tenure: &mut Tenure<S>, journal: Topic, position: Position, deadline_ms: u64) -> Result<Publisher<L>, ServiceError> {
+        let Shared { log, service, topics, .. } = &*self.shared;
+        let journal_tp = topics[&journal].tp(self.lease.tp.partition);
+        let (last_epoch, _) = last_claims(log, journal_tp, deadline_ms).await?;
+        tenure.begin_epoch(last_epoch + 1);
+        let claim = runtime::rng::Rng::of_node("claim").next_u64();
+        let record = tenure.claim(&service.owned(last_epoch + 1, claim), position.next.0);
+        match publisher {
+            Publisher::Transactions(session) => {
+                let mut tx = session.begin();
+                let _verdict_comes_with_the_commit = tx.send(journal_tp, record);
+                match tx.commit(deadline_ms).await {
+                    TxEnd::Committed(session) => Ok(Publisher::Transactions(session)),
+                    TxEnd::Aborted(_, reason) | TxEnd::Fenced(reason) | TxEnd::InDoubt(reason) => Err(ServiceError::Log(reason)),
+                }
+            }
+            Publisher::Plain(mut producer) => {
+                match producer.send(journal_tp, record, deadline_ms).outcome().await {
+                    Outcome::Done(_) => {}
+                    Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
+                }
+                let (epoch, claims) = last_claims(log, journal_tp, deadline_ms).await?;
+                if epoch != last_epoch + 1 || claims.first() != Some(&claim) {
+                    runtime::reached!("claim_lost");
+                    return Err(ServiceError::Log(Reason::Ended(format!("epoch {} was claimed by another owner", last_epoch + 1))));
+                }
+                Ok(Publisher::Plain(producer))
+            }
+        }
+    }
+}
+
+/// A tenure that has taken over.
+struct Living<'o, L: LogPort, S: Service> {
+    owner: &'o Owner<L, S>,
+    tenure: Tenure<S>,
+    publisher: Publisher<L>,
+    /// Committed.
+    position: Position,
+    /// Applied without outputs, not committed yet, and since when.
+    uncommitted: Option<(Position, u64)>,
+    /// Verdicts heard, to sample state hashes.
+    verdicts: u64,
+}
+
+impl<L: LogPort, S: Service> Living<'_, L, S> {
+    async fn live(mut self, mut batches: mpsc::Receiver<Batch>) -> Ended {
+        let idle_commit_ms = self.owner.shared.config.idle_commit_ms;
+        loop {
+            let wait_ms = match self.uncommitted {
+                Some((_, since_ms)) => (since_ms + idle_commit_ms).saturating_sub(monotonic_ms()).max(1),
+                None => u64::from(u32::MAX),
+            };
+            let step = match timeout(Duration::from_millis(wait_ms), batches.recv()).await {
+                Ok(None) => return Ended::Revoked,
+                Ok(Some(batch)) => self.batch(batch).await,
+                Err(_) => self.publish_position().await,
+            };
+            self = match step {
+                Ok(living) => living,
+                Err(why) => return Ended::Rebuild(why),
+            };
+        }
+    }
+
+    async fn batch(mut self, batch: Batch) -> Result<Self, ServiceError> {
+        let outputs = self.tenure.apply(&batch.records)?;
+        let tp = self.owner.lease.tp;
+        let mut living = if outputs.is_empty() {
+            let since_ms = self.uncommitted.map_or_else(monotonic_ms, |(_, since_ms)| since_ms);
+            self.uncommitted = Some((batch.position, since_ms));
+            self
+        } else {
+            self.publish(outputs, batch.position).await?
+        };
+        if living.owner.asks.send(Ask::More { tp }).await.is_err() {
+            // The dispatcher is gone: the feed will end next.
+            living.uncommitted = None;
+        }
+        Ok(living)
+    }
+
+    async fn publish_position(self) -> Result<Self, ServiceError> {
+        match self.uncommitted {
+            Some((position, _)) => self.publish(Vec::new(), position).await,
+            None => Ok(self),
+        }
+    }
+
+    /// Outputs and position, then the verdict.
+    async fn publish(mut self, outputs: Vec<Addressed>, position: Position) -> Result<Self, ServiceError> {
+        let deadline_ms = monotonic_ms() + self.owner.shared.config.publish_deadline_ms;
+        self.publisher = match self.publisher {
+            Publisher::Transactions(session) => Publisher::Transactions(publish_in_transaction::<L, S>(self.owner, session, outputs, position, deadline_ms).await?),
+            Publisher::Plain(producer) => Publisher::Plain(publish_plainly::<L, S>(self.owner, producer, outputs, position, deadline_ms).await?),
+        };
+        runtime::reached!("position_committed");
+        self.position = position;
+        self.uncommitted = None;
+        self.verdicts += 1;
+        self.note_state();
+        Ok(self)
+    }
+
+    /// One verdict in sixteen leaves a state hash in the history: `replay_equals_live` compares a fresh machine with it.
+    fn note_state(&self) {
+        let observer = &self.owner.shared.observer;
+        if observer.is_on() && self.verdicts % 16 == 1 && self.owner.shared.service.journal().is_some() {
+            let Next(next) = self.position.next;
+            observer.observe(Event::StateHash { service: self.owner.shared.service.name().to_owned(), tp: self.owner.lease.tp, next, hash: self.tenure.state_hash() });
+        }
+    }
+}
+
+async fn publish_in_transaction<L: LogPort, S: Service>(
+    owner: &Owner<L, S>,
+    session: L::Session,
+    outputs: Vec<Addressed>,
+    position: Position,
+    deadline_ms: u64,
+) -> Result<L::Session, ServiceError> {
+    let mut tx = session.begin();
+    for output in outputs {
+        let _verdict_comes_with_the_commit = tx.send(owner.shared.topics[&output.topic].tp(output.partition), output.record);
+    }
+    tx.consumed(owner.lease.proof(), &[(owner.lease.tp, position)]);
+    match tx.commit(deadline_ms).await {
+        TxEnd::Committed(session) => Ok(session),
+        TxEnd::Aborted(_, reason) => {
+            runtime::reached!("txn_aborted");
+            Err(ServiceError::Log(reason))
+        }
+        TxEnd::Fenced(reason) => {
+            runtime::reached!("zombie_fenced");
+            Err(ServiceError::Log(reason))
+        }
+        TxEnd::InDoubt(reason) => {
+            runtime::reached!("txn_in_doubt");
+            Err(ServiceError::Log(reason))
+        }
+    }
+}
+
+async fn publish_plainly<L: LogPort, S: Service>(
+    owner: &Owner<L, S>,
+    mut producer: L::Producer,
+    outputs: Vec<Addressed>,
+    position: Position,
+    deadline_ms: u64,
+) -> Result<L::Producer, ServiceError> {
+    let mut tickets = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        tickets.push(producer.send(owner.shared.topics[&output.topic].tp(output.partition), output.record, deadline_ms));
+    }
+    for ticket in tickets {
+        if let Outcome::NotDone(reason) | Outcome::Unknown(reason) = ticket.outcome().await {
+            return Err(ServiceError::Log(reason));
+        }
+    }
+    let (reply, verdict) = oneshot::channel();
+    let ask = Ask::Commit { lease: Arc::clone(&owner.lease), at: position, deadline_ms, reply };
+    let outcome = match owner.asks.send(ask).await {
+        Ok(()) => verdict.await.unwrap_or(Outcome::Unknown(Reason::Disconnected)),
+        Err(_) => Outcome::Unknown(Reason::Disconnected),
+    };
+    match outcome {
+        Outcome::Done(()) => Ok(producer),
+        Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(ServiceError::Log(reason)),
+    }
+}
+
+/// Topics by their number, as the log knows them.
+pub(super) type Topics = BTreeMap<Topic, log::TopicInfo>;

@@ -3,7 +3,6 @@
 mod samples;
 
 use bytes::Bytes;
-use std::path::Path;
 use wire::frame::{HEADER_LEN, decode, encode};
 use wire::{Body, FrameError, SystemTick};
 
@@ -12,19 +11,15 @@ use wire::{Body, FrameError, SystemTick};
 fn the_bytes_are_frozen() {
     for (name, bodies) in samples::kinds() {
         let written: String = bodies.iter().map(|body| hex(&encode(&samples::stamp(), body)) + "\n").collect();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).with_extension("hex");
-        let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(golden == written, "{} is not what this build writes:\n{written}", path.display());
+        assert!(golden(name) == written, "tests/golden/{name}.hex is not what this build writes:\n{written}");
     }
 }
 
 #[test]
 fn golden_bytes_are_read_back() {
     for (name, bodies) in samples::kinds() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name).with_extension("hex");
-        let golden = std::fs::read_to_string(&path).expect("every kind has a golden file");
-        assert_eq!(golden.lines().count(), bodies.len(), "{name}");
-        for (line, body) in golden.lines().zip(bodies) {
+        assert_eq!(golden(name).lines().count(), bodies.len(), "{name}");
+        for (line, body) in golden(name).lines().zip(bodies) {
             assert_eq!(decode(&unhex(line)), Ok((samples::stamp(), body)));
         }
     }
@@ -115,6 +110,18 @@ fn errors_name_field_and_rule() {
     frame[0] = 1;
     frame[2] = 9;
     assert_eq!(decode(&frame).expect_err("kind 9").to_string(), "kind 9: known are 1 to 6");
+}
+
+fn golden(name: &str) -> &'static str {
+    match name {
+        "account_command" => include_str!("golden/account_command.hex"),
+        "account_event" => include_str!("golden/account_event.hex"),
+        "order_command" => include_str!("golden/order_command.hex"),
+        "order_event" => include_str!("golden/order_event.hex"),
+        "trades" => include_str!("golden/trades.hex"),
+        "system_tick" => include_str!("golden/system_tick.hex"),
+        _ => panic!("no golden file of {name}"),
+    }
 }
 
 fn tick() -> Bytes {

@@ -1,0 +1,129 @@
+//! Work that is done when it is told to.
+
+use crate::{Poller, Producer};
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+/// Why a stage cannot go on.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a stage did when it was told to.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing: no event, or no room for outputs.
+    Idle,
+    /// It read so many events (0: it only passed outputs on).
+    Did(u64),
+    /// Its ring is closed and read to the end; it will never do anything again.
+    Done,
+    /// It could not do the next event, which stays in the ring. Told again, it tries again.
+    Failed(Fault),
+}
+
+/// One consumer of a ring.
+pub trait Stage: Send {
+    /// Reads at most `limit` (≥ 1) events. Never waits.
+    fn step(&mut self, limit: u64) -> Step;
+}
+
+/// What a stage does with one event. A handler that fails has changed nothing, or is thrown away: its event comes again.
+pub trait Handler<In, Out> {
+    /// Appends what the event leads to. What a failing call appended is dropped.
+    fn handle(&mut self, event: &In, out: &mut Vec<Out>) -> Result<(), Fault>;
+}
+
+impl<In, Out, F: FnMut(&In, &mut Vec<Out>) -> Result<(), Fault>> Handler<In, Out> for F {
+    fn handle(&mut self, event: &In, out: &mut Vec<Out>) -> Result<(), Fault> {
+        self(event, out)
+    }
+}
+
+/// A stage without outputs: the last of a ring, or one between.
+pub struct Consume<E, F> {
+    poller: Poller<E>,
+    handle: F,
+}
+
+impl<E, F: FnMut(&E) -> Result<(), Fault>> Consume<E, F> {
+    /// Calls `handle` with every event.
+    pub fn new(poller: Poller<E>, handle: F) -> Self {
+        Consume { poller, handle }
+    }
+}
+
+impl<E: Send + Sync, F: FnMut(&E) -> Result<(), Fault> + Send> Stage for Consume<E, F> {
+    fn step(&mut self, limit: u64) -> Step {
+        self.poller.read(limit, |event| (self.handle)(event).map(ControlFlow::Continue))
+    }
+}
+
+/// A stage between two rings. One event may lead to any number of outputs: those that find no room wait in the stage, which reads no further
+/// event before they are gone.
+pub struct Relay<In, Out, H> {
+    input: Poller<In>,
+    handler: H,
+    /// Until its input is closed and everything went out: dropping it closes the ring out.
+    output: Option<Producer<Out>>,
+    waiting: VecDeque<Out>,
+    fresh: Vec<Out>,
+}
+
+impl<In, Out: Copy, H: Handler<In, Out>> Relay<In, Out, H> {
+    /// Reads `input`, writes `output`.
+    pub fn new(input: Poller<In>, handler: H, output: Producer<Out>) -> Self {
+        Relay { input, handler, output: Some(output), waiting: VecDeque::new(), fresh: Vec::new() }
+    }
+
+    /// The handler, between steps.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// Outputs that wait for room.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Reads at most `limit` (≥ 1) events. Never waits.
+    pub fn step(&mut self, limit: u64) -> Step {
+        let Some(output) = &mut self.output else { return Step::Done };
+        let passed_on = pass_on(&mut self.waiting, output);
+        if !self.waiting.is_empty() {
+            return if passed_on { Step::Did(0) } else { Step::Idle };
+        }
+        let (handler, fresh, waiting) = (&mut self.handler, &mut self.fresh, &mut self.waiting);
+        let step = self.input.read(limit, |event| {
+            fresh.clear();
+            handler.handle(event, fresh)?;
+            waiting.extend(fresh.iter());
+            pass_on(waiting, output);
+            Ok(if waiting.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        });
+        match step {
+            Step::Idle if passed_on => Step::Did(0),
+            Step::Done => {
+                self.output = None;
+                Step::Done
+            }
+            step => step,
+        }
+    }
+}
+
+impl<In: Send + Sync, Out: Copy + Send + Sync, H: Handler<In, Out> + Send> Stage for Relay<In, Out, H> {
+    fn step(&mut self, limit: u64) -> Step {
+        Relay::step(self, limit)
+    }
+}
+
+/// Publishes from the front until there is no room; says whether anything went.
+fn pass_on<E: Copy>(waiting: &mut VecDeque<E>, output: &mut Producer<E>) -> bool {
+    let before = waiting.len();
+    while let Some(event) = waiting.front() {
+        if output.try_publish(|slot| *slot = *event).is_err() {
+            break;
+        }
+        waiting.pop_front();
+    }
+    waiting.len() < before
+}

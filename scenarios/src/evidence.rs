@@ -1,0 +1,138 @@
+//! What the exchange's invariants look at: the final logs as a reader sees them behind the drop rule, the clients' operations, the senders of records,
+//! hashes recorded live and the rows of the store. All of it was taken at the ports; nothing is a service's own word.
+
+use crate::operation::Operation;
+use crate::sieve::{Fate, Sieve};
+use log::history::Phase;
+use std::collections::BTreeMap;
+use wire::{Body, Stamp, SymbolSpec, Topic};
+
+/// A partition of a topic of the exchange.
+pub type Place = (Topic, u32);
+
+/// One record of the final read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Its offset.
+    pub offset: i64,
+    /// Of its value, as the history names it.
+    pub crc: u32,
+    /// Its header.
+    pub stamp: Stamp,
+    /// Its body.
+    pub body: Body,
+}
+
+/// A step of a client's operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClientStep {
+    /// Simulated microseconds.
+    pub at_us: u64,
+    /// Who: `client-3`.
+    pub node: String,
+    /// Pairs `Invoke` with its end.
+    pub op: u64,
+    /// How it stands.
+    pub phase: Phase,
+    /// What was asked, and the answer.
+    pub operation: Operation,
+}
+
+/// A machine's state as it was while it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveHash {
+    /// Where.
+    pub node: String,
+    /// `account`, `matching_engine`.
+    pub service: String,
+    /// Its input.
+    pub place: Place,
+    /// Next offset of its input.
+    pub next: i64,
+    /// The hash.
+    pub hash: u64,
+}
+
+/// A row of the recorder's store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// The table: `trades`, `order_ends`.
+    pub table: String,
+    /// Its key.
+    pub key: String,
+    /// Its content.
+    pub value: Vec<u8>,
+}
+
+/// A record that the drop rule took out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Where it stands.
+    pub place: Place,
+    /// At which offset.
+    pub offset: i64,
+    /// Header.
+    pub stamp: Stamp,
+    /// Why.
+    pub fate: Fate,
+}
+
+/// When the run turned from safety to liveness, and how that went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settling {
+    /// Simulated ms at which every fault was healed.
+    pub healed_ms: u64,
+    /// Simulated ms at which everything was found settled; `None`: never within the bound.
+    pub settled_ms: Option<u64>,
+    /// The bound, ms after `healed_ms`.
+    pub bound_ms: u64,
+    /// What was still open at the last look, in domain words.
+    pub open: Vec<String>,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// Were outputs and positions committed in transactions?
+    pub transactions: bool,
+    /// The symbols traded.
+    pub specs: Vec<SymbolSpec>,
+    /// The final read, behind the drop rule, in order of offset.
+    pub logs: BTreeMap<Place, Vec<Read>>,
+    /// What the drop rule took out, and what it stopped at.
+    pub dropped: Vec<Dropped>,
+    /// In order of time.
+    pub clients: Vec<ClientStep>,
+    /// Node and life of every send, by the checksum of the record's value.
+    pub senders: BTreeMap<u32, Vec<String>>,
+    /// In order of time.
+    pub hashes: Vec<LiveHash>,
+    /// Sorted.
+    pub rows: Vec<Row>,
+    /// The liveness phase.
+    pub settling: Settling,
+}
+
+impl Evidence {
+    /// Puts the final read of one partition through the drop rule.
+    pub fn read(&mut self, place: Place, records: Vec<Read>) {
+        let mut sieve = Sieve::default();
+        let log = self.logs.entry(place).or_default();
+        for record in records {
+            match sieve.judge(&record.stamp) {
+                Fate::Counts => log.push(record),
+                fate => self.dropped.push(Dropped { place, offset: record.offset, stamp: record.stamp, fate }),
+            }
+        }
+    }
+
+    /// What counts of a topic, partition by partition.
+    pub fn topic(&self, topic: Topic) -> impl Iterator<Item = (u32, &Read)> {
+        self.logs.iter().filter(move |((name, _), _)| *name == topic).flat_map(|((_, partition), log)| log.iter().map(move |read| (*partition, read)))
+    }
+
+    /// The partitions of a topic that were read, in order.
+    pub fn partitions(&self, topic: Topic) -> impl Iterator<Item = (u32, &[Read])> {
+        self.logs.iter().filter(move |((name, _), _)| *name == topic).map(|((_, partition), log)| (*partition, log.as_slice()))
+    }
+}

@@ -8,6 +8,10 @@ use crate::BoxFuture;
 use bytes::Bytes;
 use std::io;
 
+mod real;
+
+pub use real::RealDisk;
+
 /// A file and its length in bytes.
 pub type Entry = (String, u64);
 
@@ -17,16 +21,31 @@ pub trait Disk: Send + Sync + 'static {
     fn append(&self, file: &str, bytes: &[u8]) -> io::Result<u64>;
     /// Up to `len` bytes from `offset`; fewer at the end of the file. `NotFound` if there is no such file.
     fn read(&self, file: &str, offset: u64, len: usize) -> io::Result<Bytes>;
-    /// Cuts the file to `len` bytes (at most what it has).
+    /// Cuts the file to `len` bytes; `InvalidInput` if it has fewer, `NotFound` if there is none.
     fn truncate(&self, file: &str, len: u64) -> io::Result<()>;
     /// Atomically, replacing `to`.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file; `NotFound` if there is none.
     fn remove(&self, file: &str) -> io::Result<()>;
-    /// Every file below `prefix` (`""`: all), sorted by name.
+    /// Every file whose name starts with `prefix` (`""`: all), sorted by name.
     fn list(&self, prefix: &str) -> io::Result<Vec<Entry>>;
-    /// Makes the bytes of these files durable; one round for all.
+    /// Makes the bytes and lengths of these files durable; one round for all. After an error nothing is known about any of them (a kernel forgets
+    /// the pages it could not write), so the caller must stop writing and start again from what `read` gives after a restart.
     fn sync<'a>(&'a self, files: &'a [String]) -> BoxFuture<'a, io::Result<()>>;
-    /// Makes the names in this directory (`""`: the root) durable.
+    /// Makes the names in this directory (`""`: the root) durable, and the directory itself.
     fn sync_dir<'a>(&'a self, dir: &'a str) -> BoxFuture<'a, io::Result<()>>;
+}
+
+/// Checks a file's name: relative, `/`-separated, no empty, `.` or `..` part, no part that begins with a dot.
+pub fn check_name(file: &str) -> io::Result<()> {
+    if file.is_empty() || file.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+        let text = format!("file name {file:?}: it must be relative, without empty parts or parts that begin with a dot");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok(())
+}
+
+/// The directory part of a file's name (`""`: the root).
+pub fn directory(file: &str) -> &str {
+    file.rsplit_once('/').map_or("", |(dir, _)| dir)
 }

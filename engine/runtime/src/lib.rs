@@ -8,6 +8,8 @@ pub mod disk;
 pub mod mark;
 pub mod net;
 pub mod rng;
+#[cfg(madsim)]
+pub mod simulated;
 pub mod task;
 pub mod time;
 

@@ -21,8 +21,12 @@ pub struct CoordinatorConfig {
     pub session_timeout_ms_min: u32,
     /// A longer session timeout is `InvalidSessionTimeout`.
     pub session_timeout_ms_max: u32,
+    /// How long offsets outlive the last member or commit of their group (A60).
+    pub offsets_retention_ms: u64,
     /// How often open transactions are compared with their timeouts.
     pub transaction_scan_ms: u64,
+    /// How long a transactional id may be idle before it is forgotten (A48).
+    pub transactional_id_expiration_ms: u64,
     /// A longer transaction timeout is `InvalidTransactionTimeout`.
     pub transaction_timeout_ms_max: u32,
     /// Pause before a marker that failed is sent again.
@@ -35,7 +39,9 @@ impl Default for CoordinatorConfig {
             initial_rebalance_delay_ms: 0,
             session_timeout_ms_min: 500,
             session_timeout_ms_max: 1_800_000,
+            offsets_retention_ms: 7 * 24 * 3_600_000,
             transaction_scan_ms: 1_000,
+            transactional_id_expiration_ms: 7 * 24 * 3_600_000,
             transaction_timeout_ms_max: 900_000,
             marker_retry_ms: 100,
         }
@@ -100,4 +106,15 @@ pub trait Coordinator: Send {
     fn tick(&mut self, now: Now, view: &mut dyn View, out: &mut Vec<Effect>);
     /// The broker stopped leading: answer every waiting request with `NotCoordinator` and end.
     fn resign(&mut self, out: &mut Vec<Effect>);
+}
+
+/// What a client is told when the log refused a coordinator's record: ask again here, or find the coordinator again.
+fn refusal(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::NotEnoughReplicasAfterAppend | ErrorCode::RequestTimedOut => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        other => other,
+    }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use wire::{Source, Stamp};
 
 /// The last that counted of every source; part of a machine's state.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DropRule {
+    #[serde(with = "by_source")]
     sources: BTreeMap<Source, Last>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 struct Last {
     epoch: u32,
     cause: i64,
@@ -69,6 +70,24 @@ impl DropRule {
         }
         last.epoch = stamp.epoch;
         Verdict::Pass
+    }
+}
+
+/// As a list of (service, input topic, partition, last): a store may keep it as JSON, whose keys are texts.
+mod by_source {
+    use super::{BTreeMap, Last, Source};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Entry = (u8, u8, u16, Last);
+
+    pub fn serialize<S: Serializer>(sources: &BTreeMap<Source, Last>, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries: Vec<Entry> = sources.iter().map(|(source, last)| (source.service, source.input_topic, source.partition, *last)).collect();
+        entries.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Source, Last>, D::Error> {
+        let entries = Vec::<Entry>::deserialize(deserializer)?;
+        Ok(entries.into_iter().map(|(service, input_topic, partition, last)| (Source { service, input_topic, partition }, last)).collect())
     }
 }
 

@@ -13,4 +13,4 @@ pub mod protocol;
 pub use batch::{Batch, BatchHeader, ControlKind, Record};
 pub use io::{Core, DiskAnswer, DiskError, Input, Now, Output, RequestId};
 pub use note::Note;
-pub use protocol::{ErrorCode, NodeId, Request, Response, Tp, TopicId};
+pub use protocol::{ErrorCode, NodeId, Request, Response, TopicId, Tp};

@@ -1,7 +1,7 @@
 //! Facts that a core states about itself, for the history (checked by invariants of the log) and for marks (awaited by faults).
 
 use crate::batch::ControlKind;
-use crate::protocol::{NodeId, ProducerEpoch, ProducerId, Tp, TopicId};
+use crate::protocol::{NodeId, ProducerEpoch, ProducerId, TopicId, Tp};
 use serde::{Deserialize, Serialize};
 
 /// One fact. `offset`s are of records; `end`s are one past the last record.
@@ -9,48 +9,149 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs)]
 pub enum Note {
     /// Controller: a topic came into being.
-    TopicCreated { topic: TopicId, name: String, partitions: u32, replication: u32, min_isr: u32 },
+    TopicCreated {
+        topic: TopicId,
+        name: String,
+        partitions: u32,
+        replication: u32,
+        min_isr: u32,
+    },
     /// Controller: a leader was elected and the record is committed.
-    LeaderElected { tp: Tp, leader: NodeId, leader_epoch: u32, isr: Vec<NodeId>, unclean: bool },
+    LeaderElected {
+        tp: Tp,
+        leader: NodeId,
+        leader_epoch: u32,
+        isr: Vec<NodeId>,
+        unclean: bool,
+    },
     /// Controller: the ISR changed.
-    IsrChanged { tp: Tp, leader_epoch: u32, isr: Vec<NodeId> },
+    IsrChanged {
+        tp: Tp,
+        leader_epoch: u32,
+        isr: Vec<NodeId>,
+    },
     /// Controller: a broker's session ended, or began anew.
-    BrokerFenced { broker: NodeId },
-    BrokerUnfenced { broker: NodeId },
+    BrokerFenced {
+        broker: NodeId,
+    },
+    BrokerUnfenced {
+        broker: NodeId,
+    },
     /// Replica: began to lead, its log ending at `end`, its high watermark at `high_watermark`.
-    BecameLeader { tp: Tp, leader_epoch: u32, end: i64, high_watermark: i64 },
+    BecameLeader {
+        tp: Tp,
+        leader_epoch: u32,
+        end: i64,
+        high_watermark: i64,
+    },
     /// Replica: began to follow.
-    BecameFollower { tp: Tp, leader_epoch: u32, leader: NodeId },
+    BecameFollower {
+        tp: Tp,
+        leader_epoch: u32,
+        leader: NodeId,
+    },
     /// Replica: a batch is in its log. `crc` identifies the content; `as_leader` tells appending from copying.
-    Appended { tp: Tp, leader_epoch: u32, first: i64, last: i64, crc: u32, producer_id: ProducerId, producer_epoch: ProducerEpoch, first_sequence: i32, transactional: bool, control: Option<ControlKind>, as_leader: bool },
+    Appended {
+        tp: Tp,
+        leader_epoch: u32,
+        first: i64,
+        last: i64,
+        crc: u32,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        first_sequence: i32,
+        transactional: bool,
+        control: Option<ControlKind>,
+        as_leader: bool,
+    },
     /// Replica: cut to `end` because of a leader's epochs; `removed` records went.
-    Truncated { tp: Tp, end: i64, removed: u64 },
+    Truncated {
+        tp: Tp,
+        end: i64,
+        removed: u64,
+    },
     /// Replica: after a start its log ends at `end` (recovery may have cut a torn tail).
-    Recovered { tp: Tp, end: i64, clean: bool },
+    Recovered {
+        tp: Tp,
+        end: i64,
+        clean: bool,
+    },
     /// Leader: the high watermark moved.
-    HighWatermark { tp: Tp, high_watermark: i64 },
+    HighWatermark {
+        tp: Tp,
+        high_watermark: i64,
+    },
     /// Leader: a batch of the last five came again; acked with its first offset, not appended (A28).
-    DuplicateBatch { tp: Tp, producer_id: ProducerId, first_sequence: i32, first: i64 },
+    DuplicateBatch {
+        tp: Tp,
+        producer_id: ProducerId,
+        first_sequence: i32,
+        first: i64,
+    },
     /// Leader: a write of an older producer epoch was refused (A29).
-    ProducerRefused { tp: Tp, producer_id: ProducerId, producer_epoch: ProducerEpoch },
-    /// Group coordinator: the group entered a generation with these members.
-    GenerationStarted { group: String, generation: i32, members: Vec<String> },
+    ProducerRefused {
+        tp: Tp,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
+    /// Group coordinator: the group entered a generation with these members (a static one under its instance id): their assignment is durable. Said again
+    /// by the next coordinator that loads it, as the former may have ended between the record and this fact.
+    GenerationStarted {
+        group: String,
+        generation: i32,
+        members: Vec<String>,
+    },
     /// Group coordinator: a member was put out because its session or rebalance time ended.
-    MemberExpired { group: String, member_id: String },
+    MemberExpired {
+        group: String,
+        member_id: String,
+    },
     /// Group coordinator: a commit was refused (stale generation, unknown member, ...).
-    CommitRefused { group: String, member_id: String, generation: i32, transactional: bool },
-    /// Group coordinator: a commit is in force. `transactional`: since its marker.
-    Committed { group: String, tp: Tp, offset: i64, transactional: bool },
-    /// Transaction coordinator: PrepareCommit or PrepareAbort is durable.
-    TxnPrepared { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, commit: bool, timed_out: bool },
+    CommitRefused {
+        group: String,
+        member_id: String,
+        generation: i32,
+        transactional: bool,
+    },
+    /// Group coordinator: a commit is in force, or was found in force after a failover. `transactional`: since its marker.
+    Committed {
+        group: String,
+        tp: Tp,
+        offset: i64,
+        transactional: bool,
+    },
+    /// Transaction coordinator: PrepareCommit or PrepareAbort is durable; said again by the next coordinator that takes it up.
+    TxnPrepared {
+        transactional_id: String,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        commit: bool,
+        timed_out: bool,
+    },
     /// Transaction coordinator: the first of several markers was acknowledged.
-    FirstMarkerWritten { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch },
+    FirstMarkerWritten {
+        transactional_id: String,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
     /// Transaction coordinator: every marker is written.
-    TxnCompleted { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, commit: bool },
+    TxnCompleted {
+        transactional_id: String,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        commit: bool,
+    },
     /// Transaction coordinator: an older incarnation was refused.
-    ProducerFenced { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch },
+    ProducerFenced {
+        transactional_id: String,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
     /// A coordinator partition is loaded and serves.
-    CoordinatorLoaded { tp: Tp, leader_epoch: u32 },
+    CoordinatorLoaded {
+        tp: Tp,
+        leader_epoch: u32,
+    },
 }
 
 impl Note {

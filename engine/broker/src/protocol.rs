@@ -155,40 +155,151 @@ pub struct FetchPartition {
 #[allow(missing_docs)]
 pub enum Request {
     // client → any broker
-    Metadata { topics: Option<Vec<String>> },
-    CreateTopics { topics: Vec<TopicSpec> },
-    FindCoordinator { kind: CoordinatorKind, key: String },
+    Metadata {
+        topics: Option<Vec<String>>,
+    },
+    CreateTopics {
+        topics: Vec<TopicSpec>,
+    },
+    FindCoordinator {
+        kind: CoordinatorKind,
+        key: String,
+    },
     // client → leader
-    Produce { acks: i8, timeout_ms: u32, transactional_id: Option<String>, partitions: Vec<(Tp, Bytes)> },
+    Produce {
+        acks: i8,
+        timeout_ms: u32,
+        transactional_id: Option<String>,
+        partitions: Vec<(Tp, Bytes)>,
+    },
     /// `replica`: (follower, its broker epoch) when a follower fetches.
-    Fetch { replica: Option<(NodeId, u64)>, wait_ms_max: u32, bytes_min: u32, bytes_max: u32, isolation: Isolation, partitions: Vec<FetchPartition> },
-    ListOffsets { isolation: Isolation, partitions: Vec<(Tp, OffsetSpec, Option<u32>)> },
-    OffsetForLeaderEpoch { partitions: Vec<(Tp, Option<u32>, u32)> },
+    Fetch {
+        replica: Option<(NodeId, u64)>,
+        wait_ms_max: u32,
+        bytes_min: u32,
+        bytes_max: u32,
+        isolation: Isolation,
+        partitions: Vec<FetchPartition>,
+    },
+    ListOffsets {
+        isolation: Isolation,
+        partitions: Vec<(Tp, OffsetSpec, Option<u32>)>,
+    },
+    OffsetForLeaderEpoch {
+        partitions: Vec<(Tp, Option<u32>, u32)>,
+    },
     // client → group coordinator
-    JoinGroup { group: String, member_id: String, instance_id: Option<String>, session_timeout_ms: u32, rebalance_timeout_ms: u32, protocols: Vec<(String, Bytes)> },
-    SyncGroup { group: String, generation: i32, member_id: String, instance_id: Option<String>, assignments: Vec<(String, Bytes)> },
-    Heartbeat { group: String, generation: i32, member_id: String, instance_id: Option<String> },
-    LeaveGroup { group: String, member_id: String, instance_id: Option<String> },
+    JoinGroup {
+        group: String,
+        member_id: String,
+        instance_id: Option<String>,
+        session_timeout_ms: u32,
+        rebalance_timeout_ms: u32,
+        protocols: Vec<(String, Bytes)>,
+    },
+    SyncGroup {
+        group: String,
+        generation: i32,
+        member_id: String,
+        instance_id: Option<String>,
+        assignments: Vec<(String, Bytes)>,
+    },
+    Heartbeat {
+        group: String,
+        generation: i32,
+        member_id: String,
+        instance_id: Option<String>,
+    },
+    LeaveGroup {
+        group: String,
+        member_id: String,
+        instance_id: Option<String>,
+    },
     /// Generation −1 and an empty member: assign-style, accepted only while the group is empty (A57).
-    OffsetCommit { group: String, generation: i32, member_id: String, instance_id: Option<String>, offsets: Vec<(Tp, CommittedOffset)> },
-    OffsetFetch { group: String, partitions: Vec<Tp>, require_stable: bool },
+    OffsetCommit {
+        group: String,
+        generation: i32,
+        member_id: String,
+        instance_id: Option<String>,
+        offsets: Vec<(Tp, CommittedOffset)>,
+    },
+    OffsetFetch {
+        group: String,
+        partitions: Vec<Tp>,
+        require_stable: bool,
+    },
     // client → transaction coordinator
-    InitProducerId { transactional_id: Option<String>, transaction_timeout_ms: u32 },
+    InitProducerId {
+        transactional_id: Option<String>,
+        transaction_timeout_ms: u32,
+    },
     /// `verify_only`: sent by a partition leader (KIP-890 part 1), adds nothing.
-    AddPartitionsToTxn { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, partitions: Vec<Tp>, verify_only: bool },
-    AddOffsetsToTxn { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, group: String },
-    EndTxn { transactional_id: String, producer_id: ProducerId, producer_epoch: ProducerEpoch, commit: bool },
+    AddPartitionsToTxn {
+        transactional_id: String,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        partitions: Vec<Tp>,
+        verify_only: bool,
+    },
+    AddOffsetsToTxn {
+        transactional_id: String,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        group: String,
+    },
+    EndTxn {
+        transactional_id: String,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        commit: bool,
+    },
     // client → group coordinator, inside a transaction
-    TxnOffsetCommit { transactional_id: String, group: String, generation: i32, member_id: String, instance_id: Option<String>, producer_id: ProducerId, producer_epoch: ProducerEpoch, offsets: Vec<(Tp, CommittedOffset)> },
+    TxnOffsetCommit {
+        transactional_id: String,
+        group: String,
+        generation: i32,
+        member_id: String,
+        instance_id: Option<String>,
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        offsets: Vec<(Tp, CommittedOffset)>,
+    },
     // transaction coordinator → partition leader
-    WriteTxnMarkers { producer_id: ProducerId, producer_epoch: ProducerEpoch, coordinator_epoch: u32, commit: bool, partitions: Vec<Tp> },
+    WriteTxnMarkers {
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        coordinator_epoch: u32,
+        commit: bool,
+        partitions: Vec<Tp>,
+    },
     // broker → controller
-    RegisterBroker { broker: NodeId, incarnation: u64, address: String },
-    BrokerHeartbeat { broker: NodeId, broker_epoch: u64, metadata_offset: u64, want_fence: bool, want_shut_down: bool },
+    RegisterBroker {
+        broker: NodeId,
+        incarnation: u64,
+        address: String,
+    },
+    BrokerHeartbeat {
+        broker: NodeId,
+        broker_epoch: u64,
+        metadata_offset: u64,
+        want_fence: bool,
+        want_shut_down: bool,
+    },
     /// Compare-and-set of an ISR by the leader; `partition_epoch` is the one it saw.
-    AlterPartition { broker: NodeId, broker_epoch: u64, partitions: Vec<AlterIsr> },
-    FetchMetadata { broker: NodeId, from: u64, wait_ms_max: u32 },
-    AllocateProducerIds { broker: NodeId, broker_epoch: u64 },
+    AlterPartition {
+        broker: NodeId,
+        broker_epoch: u64,
+        partitions: Vec<AlterIsr>,
+    },
+    FetchMetadata {
+        broker: NodeId,
+        from: u64,
+        wait_ms_max: u32,
+    },
+    AllocateProducerIds {
+        broker: NodeId,
+        broker_epoch: u64,
+    },
 }
 
 /// A leader's wish for another ISR.
@@ -256,38 +367,93 @@ pub struct FetchedPartition {
 #[allow(missing_docs)]
 pub enum Response {
     Error(ErrorCode),
-    Metadata { brokers: Vec<(NodeId, String)>, topics: Vec<TopicMetadata>, unknown: Vec<String> },
-    CreateTopics { results: Vec<(String, Result<TopicId, ErrorCode>)> },
-    FindCoordinator { node: NodeId, address: String },
+    Metadata {
+        brokers: Vec<(NodeId, String)>,
+        topics: Vec<TopicMetadata>,
+        unknown: Vec<String>,
+    },
+    CreateTopics {
+        results: Vec<(String, Result<TopicId, ErrorCode>)>,
+    },
+    FindCoordinator {
+        node: NodeId,
+        address: String,
+    },
     /// Base offset of each batch.
-    Produce { partitions: Vec<(Tp, Result<i64, ErrorCode>)> },
-    Fetch { partitions: Vec<FetchedPartition> },
+    Produce {
+        partitions: Vec<(Tp, Result<i64, ErrorCode>)>,
+    },
+    Fetch {
+        partitions: Vec<FetchedPartition>,
+    },
     /// (offset, leader epoch)
-    ListOffsets { partitions: Vec<(Tp, Result<(i64, u32), ErrorCode>)> },
+    ListOffsets {
+        partitions: Vec<(Tp, Result<(i64, u32), ErrorCode>)>,
+    },
     /// (epoch, end offset of the largest epoch at or below the asked one)
-    OffsetForLeaderEpoch { partitions: Vec<(Tp, Result<(u32, i64), ErrorCode>)> },
+    OffsetForLeaderEpoch {
+        partitions: Vec<(Tp, Result<(u32, i64), ErrorCode>)>,
+    },
     /// `members` only for the leader.
-    JoinGroup { generation: i32, protocol: String, leader: String, member_id: String, members: Vec<(String, Bytes)> },
+    JoinGroup {
+        generation: i32,
+        protocol: String,
+        leader: String,
+        member_id: String,
+        members: Vec<(String, Bytes)>,
+    },
     /// Join again with this id (KIP-394).
-    MemberIdRequired { member_id: String },
-    SyncGroup { assignment: Bytes },
+    MemberIdRequired {
+        member_id: String,
+    },
+    SyncGroup {
+        assignment: Bytes,
+    },
     Heartbeat,
     LeaveGroup,
-    OffsetCommit { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
-    OffsetFetch { partitions: Vec<(Tp, Result<Option<CommittedOffset>, ErrorCode>)> },
-    InitProducerId { producer_id: ProducerId, producer_epoch: ProducerEpoch },
-    AddPartitionsToTxn { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
+    OffsetCommit {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
+    OffsetFetch {
+        partitions: Vec<(Tp, Result<Option<CommittedOffset>, ErrorCode>)>,
+    },
+    InitProducerId {
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
+    AddPartitionsToTxn {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
     AddOffsetsToTxn,
     EndTxn,
-    TxnOffsetCommit { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
-    WriteTxnMarkers { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
-    RegisterBroker { broker_epoch: u64 },
-    BrokerHeartbeat { fenced: bool, caught_up: bool, may_shut_down: bool },
-    AlterPartition { partitions: Vec<(Tp, Result<(), ErrorCode>)> },
+    TxnOffsetCommit {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
+    WriteTxnMarkers {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
+    RegisterBroker {
+        broker_epoch: u64,
+    },
+    BrokerHeartbeat {
+        fenced: bool,
+        caught_up: bool,
+        may_shut_down: bool,
+    },
+    AlterPartition {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
     /// Encoded metadata records from offset `from` on (empty when the wait ended), and the log's end.
-    FetchMetadata { from: u64, records: Vec<Bytes>, end: u64 },
+    FetchMetadata {
+        from: u64,
+        records: Vec<Bytes>,
+        end: u64,
+    },
     /// Ids `first .. first + count`.
-    AllocateProducerIds { first: ProducerId, count: i64 },
+    AllocateProducerIds {
+        first: ProducerId,
+        count: i64,
+    },
 }
 
 impl Request {

@@ -238,7 +238,7 @@ impl Book for Naive {
             return;
         }
         self.remove(order_id);
-        out.push(Report::Replaced { order_id, account, price_ticks, released_lots: old.remaining_lots - quantity_lots });
+        out.push(Report::Replaced { side, order_id, account, price_ticks, released_lots: old.remaining_lots - quantity_lots });
         let remaining_lots = self.take(side, price_ticks, quantity_lots, out);
         if remaining_lots == 0 {
             out.push(Report::Ended { reason: EndReason::Filled, order_id, account, remaining_lots });

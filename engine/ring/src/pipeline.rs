@@ -48,6 +48,11 @@ where
         self.stage.handler()
     }
 
+    /// The handler, between steps: for what is no event.
+    pub fn handler_mut(&mut self) -> &mut H {
+        self.stage.handler_mut()
+    }
+
     /// Puts every event in, in the order and by the lengths that `random` decides, and takes every output, until nothing is left in the rings.
     /// After a fault the events from the failing one on are still in the ring or were never put in: drop the pipeline.
     pub fn run(&mut self, events: &[In], random: &mut dyn FnMut() -> u64, out: &mut Vec<Out>) -> Result<(), Fault> {

@@ -79,6 +79,11 @@ impl<In, Out: Copy, H: Handler<In, Out>> Relay<In, Out, H> {
         &self.handler
     }
 
+    /// The handler, between steps: for what is no event.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
     /// Outputs that wait for room.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

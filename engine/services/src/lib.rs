@@ -11,7 +11,10 @@ pub mod clock_service;
 pub mod data_recorder;
 pub mod decimal;
 pub mod flow;
+pub mod listing;
 pub mod matching_engine;
 pub mod ports;
 pub mod runner;
+#[cfg(test)]
+mod samples;
 pub mod wallet;

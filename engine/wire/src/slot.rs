@@ -59,8 +59,8 @@ pub enum Report {
     Ended { reason: EndReason, order_id: OrderId, account: AccountId, remaining_lots: i64 },
     /// A resting order became smaller by `lots`.
     Reduced { order_id: OrderId, account: AccountId, lots: i64 },
-    /// A resting order was replaced and became smaller by `released_lots` (≥ 0).
-    Replaced { order_id: OrderId, account: AccountId, price_ticks: i64, released_lots: i64 },
+    /// A resting order of `side` was replaced and became smaller by `released_lots` (≥ 0).
+    Replaced { side: Side, order_id: OrderId, account: AccountId, price_ticks: i64, released_lots: i64 },
     /// A cancel, reduce or replace changed nothing.
     CancelRejected { reason: CancelReason, order_id: OrderId, account: AccountId },
 }

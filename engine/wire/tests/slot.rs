@@ -34,7 +34,7 @@ fn reports() -> [Report; 7] {
         Report::Traded { trade_id: 1, maker_order_id: ORDER, maker_account: ACCOUNT, price_ticks: 2, quantity_lots: 3 },
         Report::Ended { reason: EndReason::Expired, order_id: ORDER, account: ACCOUNT, remaining_lots: 4 },
         Report::Reduced { order_id: ORDER, account: ACCOUNT, lots: 5 },
-        Report::Replaced { order_id: ORDER, account: ACCOUNT, price_ticks: 6, released_lots: 7 },
+        Report::Replaced { side: Side::Sell, order_id: ORDER, account: ACCOUNT, price_ticks: 6, released_lots: 7 },
         Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id: ORDER, account: ACCOUNT },
     ]
 }

@@ -164,7 +164,7 @@ impl Oracle {
         let old = self.live.remove(found.expect("an unknown order was refused"));
         let released_lots = old.remaining_lots - quantity_lots;
         self.lots(order_id).released += released_lots;
-        assert_eq!(reports.first(), Some(&Report::Replaced { order_id, account, price_ticks, released_lots }));
+        assert_eq!(reports.first(), Some(&Report::Replaced { side: old.side, order_id, account, price_ticks, released_lots }));
         let taker = Taker { order_id, account, side: old.side, limit: price_ticks, remaining_lots: quantity_lots };
         let (remaining_lots, more) = self.check_fills(taker, &reports[1..]);
         assert_eq!(more, [], "{order_id:?} reports more than happened");

@@ -6,7 +6,7 @@ use crate::Book;
 use wire::ids::OrderId;
 use wire::order::CancelReason::{OutOfRange, UnknownOrder, WouldTake};
 use wire::order::OrderType::LimitMaker;
-use wire::order::Side::{Buy, Sell};
+use wire::order::Side::{self, Buy, Sell};
 use wire::order::TimeInForce::Gtc;
 use wire::slot::Report;
 
@@ -23,22 +23,22 @@ pub(super) fn cases<B: Book>() -> Vec<Case<B>> {
     ]
 }
 
-fn replaced(id: u64, price_ticks: i64, released_lots: i64) -> Report {
-    Report::Replaced { order_id: OrderId(id), account: OWNER, price_ticks, released_lots }
+fn replaced(side: Side, id: u64, price_ticks: i64, released_lots: i64) -> Report {
+    Report::Replaced { side, order_id: OrderId(id), account: OWNER, price_ticks, released_lots }
 }
 
 fn replace_loses_the_place<B: Book>(make: Make<B>) {
     let mut desk = make(ROOMY);
     desk.rest(1, Sell, 100, 5);
     desk.rest(2, Sell, 100, 5);
-    assert_eq!(desk.replace(1, OWNER, 100, 5), [replaced(1, 100, 0)]);
+    assert_eq!(desk.replace(1, OWNER, 100, 5), [replaced(Sell, 1, 100, 0)]);
     assert_eq!(desk.limit(3, Buy, 100, 6), [accepted(3), traded(1, 2, 100, 5), filled(2), traded(2, 1, 100, 1), filled(3)]);
 }
 
 fn replace_moves_the_order<B: Book>(make: Make<B>) {
     let mut desk = make(ROOMY);
     desk.rest(1, Buy, 100, 5);
-    assert_eq!(desk.replace(1, OWNER, 98, 3), [replaced(1, 98, 2)]);
+    assert_eq!(desk.replace(1, OWNER, 98, 3), [replaced(Buy, 1, 98, 2)]);
     assert_eq!(desk.depth(Buy), [(98, 3, 1)]);
 }
 
@@ -46,7 +46,7 @@ fn a_replaced_order_that_crosses_takes<B: Book>(make: Make<B>) {
     let mut desk = make(ROOMY);
     desk.rest(1, Buy, 99, 5);
     desk.rest(2, Sell, 101, 5);
-    assert_eq!(desk.replace(1, OWNER, 103, 4), [replaced(1, 103, 1), traded(1, 2, 101, 4), filled(1)]);
+    assert_eq!(desk.replace(1, OWNER, 103, 4), [replaced(Buy, 1, 103, 1), traded(1, 2, 101, 4), filled(1)]);
     assert_eq!(desk.depth(Sell), [(101, 1, 1)]);
 }
 
@@ -54,7 +54,7 @@ fn what_a_replaced_order_does_not_take_rests<B: Book>(make: Make<B>) {
     let mut desk = make(ROOMY);
     desk.rest(1, Sell, 105, 5);
     desk.rest(2, Buy, 101, 2);
-    assert_eq!(desk.replace(1, OWNER, 100, 5), [replaced(1, 100, 0), traded(1, 2, 101, 2), filled(2)]);
+    assert_eq!(desk.replace(1, OWNER, 100, 5), [replaced(Sell, 1, 100, 0), traded(1, 2, 101, 2), filled(2)]);
     assert_eq!((desk.depth(Buy), desk.depth(Sell)), (vec![], vec![(100, 3, 1)]));
 }
 
@@ -63,7 +63,7 @@ fn replace_may_not_grow_an_order<B: Book>(make: Make<B>) {
     desk.rest(1, Sell, 100, 5);
     desk.limit(2, Buy, 100, 2);
     assert_eq!(desk.replace(1, OWNER, 101, 4), [cancel_rejected(1, OWNER, OutOfRange)]);
-    assert_eq!(desk.replace(1, OWNER, 101, 3), [replaced(1, 101, 0)]);
+    assert_eq!(desk.replace(1, OWNER, 101, 3), [replaced(Sell, 1, 101, 0)]);
 }
 
 fn replace_stays_in_range<B: Book>(make: Make<B>) {
@@ -79,7 +79,7 @@ fn a_replaced_post_only_order_does_not_take<B: Book>(make: Make<B>) {
     desk.rest(1, Buy, 99, 5);
     desk.place(2, Sell, LimitMaker, Gtc, 101, 5);
     assert_eq!(desk.replace(2, OWNER, 99, 5), [cancel_rejected(2, OWNER, WouldTake)]);
-    assert_eq!(desk.replace(2, OWNER, 100, 5), [replaced(2, 100, 0)]);
+    assert_eq!(desk.replace(2, OWNER, 100, 5), [replaced(Sell, 2, 100, 0)]);
     assert_eq!(desk.replace(2, OWNER, 98, 5), [cancel_rejected(2, OWNER, WouldTake)]);
 }
 

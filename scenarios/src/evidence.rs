@@ -3,7 +3,9 @@
 
 use crate::operation::Operation;
 use crate::sieve::{Fate, Sieve};
+use log::Delivered;
 use log::history::Phase;
+use services::ports::store::Row;
 use std::collections::BTreeMap;
 use wire::{Body, Stamp, SymbolSpec, Topic};
 
@@ -53,17 +55,6 @@ pub struct LiveHash {
     pub hash: u64,
 }
 
-/// A row of the recorder's store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Row {
-    /// The table: `trades`, `order_ends`.
-    pub table: String,
-    /// Its key.
-    pub key: String,
-    /// Its content.
-    pub value: Vec<u8>,
-}
-
 /// A record that the drop rule took out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
@@ -99,6 +90,14 @@ pub struct Evidence {
     pub specs: Vec<SymbolSpec>,
     /// The final read, behind the drop rule, in order of offset.
     pub logs: BTreeMap<Place, Vec<Read>>,
+    /// The same before the drop rule, as it was read.
+    pub raw: BTreeMap<Place, Vec<Delivered>>,
+    /// Records that are no frame, with place and reason.
+    pub unreadable: Vec<String>,
+    /// Partitions of every topic.
+    pub partitions_of: BTreeMap<Topic, u32>,
+    /// Distance of ticks.
+    pub tick_ms: u64,
     /// What the drop rule took out, and what it stopped at.
     pub dropped: Vec<Dropped>,
     /// In order of time.
@@ -107,7 +106,7 @@ pub struct Evidence {
     pub senders: BTreeMap<u32, Vec<String>>,
     /// In order of time.
     pub hashes: Vec<LiveHash>,
-    /// Sorted.
+    /// The recorder's rows.
     pub rows: Vec<Row>,
     /// The liveness phase.
     pub settling: Settling,
@@ -124,6 +123,20 @@ impl Evidence {
                 fate => self.dropped.push(Dropped { place, offset: record.offset, stamp: record.stamp, fate }),
             }
         }
+    }
+
+    /// Takes the final read of one partition. A record that is no frame of ours is noted; nobody in the exchange writes one.
+    pub fn take_log(&mut self, place: Place, records: Vec<Delivered>) {
+        let mut reads = Vec::with_capacity(records.len());
+        for record in &records {
+            let value = record.value.as_deref().unwrap_or_default();
+            match wire::frame::decode(value) {
+                Ok((stamp, body)) => reads.push(Read { offset: record.offset, crc: crc32c::crc32c(value), stamp, body }),
+                Err(error) => self.unreadable.push(format!("{}-{}@{}: {error}", place.0.name(), place.1, record.offset)),
+            }
+        }
+        self.read(place, reads);
+        self.raw.insert(place, records);
     }
 
     /// What counts of a topic, partition by partition.

@@ -5,7 +5,9 @@
 
 use crate::evidence::{ClientStep, Evidence, Place, Read, Settling};
 use crate::operation::{Answer, Ask, Operation};
+use log::Delivered;
 use log::history::Phase;
+use services::ports::store::{OrderEndRow, Row, TradeRow};
 use std::collections::BTreeMap;
 use wire::*;
 
@@ -61,7 +63,14 @@ pub fn remove(evidence: &mut Evidence, topic: Topic, which: impl Fn(&Body) -> bo
 pub fn a_day() -> Day {
     let (spec, buyer, seller) = (spec(), AccountId(1), AccountId(2));
     let settling = Settling { healed_ms: 60_000, settled_ms: Some(63_200), bound_ms: 60_000, open: Vec::new() };
-    let evidence = Evidence { transactions: true, specs: vec![spec], settling, ..Evidence::default() };
+    let evidence = Evidence {
+        transactions: true,
+        specs: vec![spec],
+        settling,
+        partitions_of: Topic::ALL.into_iter().map(|topic| (topic, 1)).collect(),
+        tick_ms: 1_000,
+        ..Evidence::default()
+    };
     let (raw, sequences, writer) = (BTreeMap::new(), BTreeMap::new(), "account-1".to_owned());
     let mut day = Day { evidence, spec, buyer, seller, raw, sequences, cause: 0, offset: 0, epoch: 1, writer };
     day.claim(1);
@@ -85,11 +94,30 @@ pub fn a_day() -> Day {
     let cancels = day.command(OrderCommand::Cancel { order_id: OrderId(1), account: seller, symbol });
     day.event(cancels, OrderEvent::Ended { order_id: OrderId(1), account: seller, symbol, reason: EndReason::Cancelled, remaining_lots: 2 });
     day.journal(AccountEvent::Released { account: seller, order_id: OrderId(1), lots: 2, closed: true });
+    day.evidence.hashes = vec![crate::invariants::replayed(&day.evidence, "matching_engine", 0, cancels)];
+    day.evidence.rows = rows(&day);
     day.tell("client-1", Phase::Ok, false, "b-1", Answer::Order { order_id: 2, status: 0, executed_lots: 0, executed_quote: 0 });
     day.tell("client-2", Phase::Ok, false, "s-1", Answer::Order { order_id: 1, status: 0, executed_lots: 0, executed_quote: 0 });
     day.tell("client-1", Phase::Ok, true, "b-1", Answer::Order { order_id: 2, status: 2, executed_lots: 3, executed_quote: 300 });
     day.tell("client-2", Phase::Ok, true, "s-1", Answer::Order { order_id: 1, status: 3, executed_lots: 3, executed_quote: 300 });
     day
+}
+
+/// What the recorder stored of the day.
+fn rows(day: &Day) -> Vec<Row> {
+    let trade = TradeRow {
+        symbol: day.spec.symbol,
+        trade_id: 1,
+        taker_order_id: 2,
+        taker_account: day.buyer.0,
+        taker_buys: true,
+        maker_order_id: 1,
+        maker_account: day.seller.0,
+        price_ticks: 100,
+        quantity_lots: 3,
+    };
+    let end = |id, account, reason, lots| Row::OrderEnd(OrderEndRow::ended(OrderId(id), account, day.spec.symbol, reason, lots));
+    vec![Row::Trade(trade), end(1, day.seller, EndReason::Cancelled, 2), end(2, day.buyer, EndReason::Filled, 0)]
 }
 
 fn order(id: u64, name: &str, side: Side, price_ticks: i64, quantity_lots: i64) -> OrderState {
@@ -242,6 +270,9 @@ impl Day {
     }
 
     fn push(&mut self, topic: Topic, stamp: Stamp, body: Body) {
+        let timestamp_ms = stamp.log_time_ms.cast_signed();
+        let value = Some(wire::frame::encode(&stamp, &body));
+        self.evidence.raw.entry((topic, 0)).or_default().push(Delivered { offset: self.offset, timestamp_ms, key: None, value });
         let crc = self.raw.values().map(Vec::len).sum::<usize>() as u32 + 1;
         self.evidence.senders.insert(crc, vec![self.writer.clone()]);
         self.raw.entry((topic, 0)).or_default().push(Read { offset: self.offset, crc, stamp, body });

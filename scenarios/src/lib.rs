@@ -7,3 +7,5 @@ pub mod invariants;
 pub mod ledger;
 pub mod operation;
 pub mod sieve;
+pub mod store;
+pub mod workload;

@@ -25,6 +25,8 @@ mod no_duplicate_execution;
 mod no_lost_order;
 mod no_negative_balance;
 mod price_time_priority;
+mod recorder_equals_log;
+mod replay_equals_live;
 mod settled_once;
 mod single_writer;
 mod unknown_resolved_truthfully;
@@ -79,6 +81,9 @@ impl Finding {
     }
 }
 
+#[cfg(test)]
+pub(crate) use replay_equals_live::replayed;
+
 /// Every invariant of the exchange, in alphabetical order.
 pub const ALL: &[&dyn Invariant] = &[
     &conservation::Conservation,
@@ -88,6 +93,8 @@ pub const ALL: &[&dyn Invariant] = &[
     &no_lost_order::NoLostOrder,
     &no_negative_balance::NoNegativeBalance,
     &price_time_priority::PriceTimePriority,
+    &recorder_equals_log::RecorderEqualsLog,
+    &replay_equals_live::ReplayEqualsLive,
     &settled_once::SettledOnce,
     &single_writer::SingleWriter,
     &unknown_resolved_truthfully::UnknownResolvedTruthfully,

@@ -104,7 +104,9 @@ fn event(symbol: Symbol, report: Report) -> OrderEvent {
         Report::Rejected { reason, order_id, account, quantity_lots } => OrderEvent::Rejected { order_id, account, symbol, quantity_lots, reason },
         Report::Ended { reason, order_id, account, remaining_lots } => OrderEvent::Ended { order_id, account, symbol, reason, remaining_lots },
         Report::Reduced { order_id, account, lots } => OrderEvent::Reduced { order_id, account, symbol, lots },
-        Report::Replaced { order_id, account, price_ticks, released_lots } => OrderEvent::Replaced { order_id, account, symbol, price_ticks, released_lots },
+        Report::Replaced { order_id, account, price_ticks, released_lots, .. } => {
+            OrderEvent::Replaced { order_id, account, symbol, price_ticks, released_lots }
+        }
         Report::CancelRejected { reason, order_id, account } => OrderEvent::CancelRejected { order_id, account, symbol, reason },
         Report::Traded { .. } => unreachable!("trades go to their own topic"),
     }

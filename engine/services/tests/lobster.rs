@@ -125,8 +125,9 @@ fn every_row_is_met_but_for_what_came_into_sight_with_it() {
     assert_eq!((unknowable, mapping.revealed(), mapping.left_out(), executions), (320, 14, 0, 98));
 }
 
-/// From the messages and the first row alone. The first level that nobody could see (it stood beyond the tenth at the start, or changed there) comes
-/// into sight in row 13; from then on a row is met only while no such level is among its ten. Near the touch there is hardly any.
+/// From the messages and the first row alone. A level that changed beyond the tenth, where no message tells, first matters in row 13 (an ask that was
+/// in the first row has gone); from then on a row is met only while no such level is among its ten. Near the touch there is hardly any. The messages
+/// left out act on levels that were beyond the tenth at the start.
 #[test]
 fn without_the_rows_the_book_drifts_only_where_nobody_could_see() {
     let Some((messages, rows)) = sample() else { return };

@@ -112,7 +112,7 @@ pub enum OrderCommand {
 pub enum RejectReason {
     /// The symbol is not listed in this partition.
     UnknownSymbol = 1,
-    /// An order of this id is or was in the book.
+    /// An order of this origin with this or a higher number was seen before: a redelivery. The first verdict stands, and its lots stay held.
     DuplicateOrderId = 2,
     /// Price below 1 or above the symbol's highest.
     PriceOutOfRange = 3,
@@ -165,7 +165,7 @@ pub enum OrderEvent {
     Owned { epoch: u32, claim: u64 },
     /// The order was taken; it rests, or ended in the same step.
     Accepted { order_id: OrderId, account: AccountId, symbol: Symbol },
-    /// The order was not taken; all `quantity_lots` are free again.
+    /// The order was not taken; all `quantity_lots` are free again, unless the reason is `DuplicateOrderId`.
     Rejected { order_id: OrderId, account: AccountId, symbol: Symbol, quantity_lots: i64, reason: RejectReason },
     /// A resting order became smaller by `lots`.
     Reduced { order_id: OrderId, account: AccountId, symbol: Symbol, lots: i64 },

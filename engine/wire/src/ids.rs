@@ -1,5 +1,7 @@
 //! Identifiers. None is interchangeable with another; all are plain integers or short ASCII, so that a foreign reader can decode them.
 
+use rkyv::bytecheck::Verify;
+use rkyv::rancor::{Fallible, Source, fail};
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// An account: the unit of money and of partitioning of `account_commands`.
@@ -14,17 +16,17 @@ pub struct OrderId(pub u64);
 
 /// A symbol: six ASCII letters or digits (`^[a-zA-Z0-9]{6}$`, row K-03), upper case inside the exchange.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[rkyv(derive(Debug, PartialEq, Eq))]
+#[rkyv(derive(Debug, PartialEq, Eq), bytecheck(verify))]
 pub struct Symbol(pub [u8; 6]);
 
 /// An asset code: three ASCII letters (`BTC`, `USD`).
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[rkyv(derive(Debug, PartialEq, Eq))]
+#[rkyv(derive(Debug, PartialEq, Eq), bytecheck(verify))]
 pub struct Asset(pub [u8; 3]);
 
 /// What a client calls his order: 1 to 36 characters of `[a-zA-Z0-9-_]`. Lives in account frames only.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[rkyv(derive(Debug, PartialEq, Eq))]
+#[rkyv(derive(Debug, PartialEq, Eq), bytecheck(verify))]
 pub struct ClientOrderId(pub String);
 
 /// Sixteen bytes that an edge puts on a request and finds on its answer. Zero: nobody waits.
@@ -56,10 +58,8 @@ impl Symbol {
     /// Parses and upper-cases.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let bytes: [u8; 6] = text.as_bytes().try_into().map_err(|_| IdError::Symbol)?;
-        if !bytes.iter().all(u8::is_ascii_alphanumeric) {
-            return Err(IdError::Symbol);
-        }
-        Ok(Symbol(bytes.map(|b| b.to_ascii_uppercase())))
+        let upper = bytes.map(|b| b.to_ascii_uppercase());
+        if is_symbol(&upper) { Ok(Symbol(upper)) } else { Err(IdError::Symbol) }
     }
 
     /// The six characters.
@@ -72,10 +72,8 @@ impl Asset {
     /// Parses and upper-cases.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let bytes: [u8; 3] = text.as_bytes().try_into().map_err(|_| IdError::Asset)?;
-        if !bytes.iter().all(u8::is_ascii_alphabetic) {
-            return Err(IdError::Asset);
-        }
-        Ok(Asset(bytes.map(|b| b.to_ascii_uppercase())))
+        let upper = bytes.map(|b| b.to_ascii_uppercase());
+        if is_asset(&upper) { Ok(Asset(upper)) } else { Err(IdError::Asset) }
     }
 
     /// The three characters.
@@ -87,10 +85,41 @@ impl Asset {
 impl ClientOrderId {
     /// Checks length and alphabet.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let fits = (1..=36).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if fits { Ok(ClientOrderId(text.to_owned())) } else { Err(IdError::ClientOrderId) }
+        if is_client_order_id(text) { Ok(ClientOrderId(text.to_owned())) } else { Err(IdError::ClientOrderId) }
     }
 }
+
+fn is_symbol(bytes: &[u8; 6]) -> bool {
+    bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+fn is_asset(bytes: &[u8; 3]) -> bool {
+    bytes.iter().all(u8::is_ascii_uppercase)
+}
+
+fn is_client_order_id(text: &str) -> bool {
+    (1..=36).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// The rules of an identifier hold in an archive too: what a frame carries can be printed.
+macro_rules! verified {
+    ($archived:ty, $id:ident, $error:expr, $rule:expr) => {
+        // SAFETY: it is Ok only if the rule holds, and reads nothing but the field, which was checked before.
+        unsafe impl<C: Fallible<Error: Source> + ?Sized> Verify<C> for $archived {
+            fn verify(&self, _: &mut C) -> Result<(), C::Error> {
+                let $id = &self.0;
+                if !$rule {
+                    fail!($error);
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+verified!(ArchivedSymbol, id, IdError::Symbol, is_symbol(id));
+verified!(ArchivedAsset, id, IdError::Asset, is_asset(id));
+verified!(ArchivedClientOrderId, id, IdError::ClientOrderId, is_client_order_id(id));
 
 impl std::fmt::Debug for Symbol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -4,7 +4,7 @@ mod samples;
 
 use bytes::Bytes;
 use wire::frame::{HEADER_LEN, decode, encode};
-use wire::{Body, FrameError, SystemTick};
+use wire::{AccountCommand, AccountId, Asset, Body, ClientOrderId, FrameError, Symbol, SystemTick};
 
 /// One frame per line in `tests/golden/KIND.hex`. A changed byte is a new frame version, never a new golden file.
 #[test]
@@ -91,6 +91,25 @@ fn a_body_that_is_no_archive_is_refused() {
     frame[HEADER_LEN] = 0xee;
     seal(&mut frame);
     assert_eq!(decode(&frame), Err(FrameError::Body { kind: 4 }));
+}
+
+#[test]
+fn an_identifier_that_is_none_is_refused() {
+    let place = |symbol: &[u8; 6], id: &str| {
+        encode(
+            &samples::stamp(),
+            &Body::AccountCommand(AccountCommand::Cancel { account: AccountId(1), client_order_id: ClientOrderId(id.into()), symbol: Symbol(*symbol) }),
+        )
+    };
+    assert!(decode(&place(b"BTCUSD", "x-1_Y")).is_ok());
+    let too_long = "a".repeat(37);
+    for (symbol, id) in
+        [(b"btcusd", "x"), (b"BTC/US", "x"), (b"BTCUS\xff", "x"), (b"BTCUSD", ""), (b"BTCUSD", "a b"), (b"BTCUSD", "caf\u{e9}"), (b"BTCUSD", &too_long)]
+    {
+        assert_eq!(decode(&place(symbol, id)), Err(FrameError::Body { kind: 1 }), "{symbol:?} {id:?}");
+    }
+    let deposit = AccountCommand::Deposit { account: AccountId(1), deposit_id: 1, asset: Asset(*b"U$D"), amount: 1 };
+    assert_eq!(decode(&encode(&samples::stamp(), &Body::AccountCommand(deposit))), Err(FrameError::Body { kind: 1 }));
 }
 
 #[test]

@@ -39,6 +39,7 @@ proptest! {
         let damaged = sealed(frame.to_vec(), body.kind(), &archive);
         // What is still an archive is a message, and written again it is read again.
         if let Ok((stamp, read)) = decode(&damaged) {
+            prop_assert!(!format!("{read:?}").is_empty(), "and can be printed");
             prop_assert_eq!(decode(&encode(&stamp, &read)), Ok((stamp, read)));
         }
     }

@@ -43,16 +43,16 @@ fn account() -> impl Strategy<Value = AccountId> {
 }
 
 fn symbol() -> impl Strategy<Value = Symbol> {
-    any::<[u8; 6]>().prop_map(Symbol)
+    "[A-Z0-9]{6}".prop_map(|text| Symbol::parse(&text).expect("six letters or digits"))
 }
 
 fn asset() -> impl Strategy<Value = Asset> {
-    any::<[u8; 3]>().prop_map(Asset)
+    "[A-Z]{3}".prop_map(|text| Asset::parse(&text).expect("three letters"))
 }
 
 /// Longer and shorter than what an archive keeps in line.
 fn client_order_id() -> impl Strategy<Value = ClientOrderId> {
-    "[a-zA-Z0-9_-]{1,36}".prop_map(ClientOrderId)
+    "[a-zA-Z0-9_-]{1,36}".prop_map(|text| ClientOrderId::parse(&text).expect("its alphabet"))
 }
 
 fn side() -> impl Strategy<Value = Side> {

@@ -40,7 +40,7 @@ fn modules(files: &[String], folder: &str) -> Vec<String> {
 
 /// The `mod` lines must be the files, and so must the entries (`name::…` at the start of a path) of the registered list.
 fn findings_in(list: &str, names: &[String], text: &str) -> Vec<String> {
-    let code: Vec<&str> = text.split("#[cfg(test)]").next().unwrap_or_default().lines().map(without_comment).collect();
+    let code: Vec<&str> = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().lines().map(without_comment).collect();
     let declared: Vec<&str> = code.iter().filter_map(|line| declaration(line)).filter(|name| names.iter().any(|known| known == name)).collect();
     let entries: Vec<&str> =
         code.iter().filter(|line| !is_use(line)).flat_map(|line| paths(line)).filter(|name| names.iter().any(|known| known == name)).collect();
@@ -68,13 +68,16 @@ fn without_comment(line: &str) -> &str {
 }
 
 fn declaration(line: &str) -> Option<&str> {
-    let rest = line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ");
-    rest.strip_prefix("mod ")?.strip_suffix(';')
+    visible(line).strip_prefix("mod ")?.strip_suffix(';')
+}
+
+/// An item without its visibility.
+fn visible(line: &str) -> &str {
+    line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub ")
 }
 
 fn is_use(line: &str) -> bool {
-    let line = line.trim_start();
-    line.starts_with("use ") || line.starts_with("pub use ")
+    visible(line).starts_with("use ")
 }
 
 /// First segments of the paths in a line: `a` and `c` of `[a::B, &c::d::E]`.
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_complete_alphabetical_list_passes() {
-        let text = "mod broker_crash;\npub mod partition;\nuse partition::Side;\npub const ALL: &[&dyn Fault] = &[&broker_crash::BrokerCrash, &partition::Partition]; // partition::X\n#[cfg(test)]\nmod tests { partition::twice(); }";
+        let text = "mod broker_crash;\npub mod partition;\nuse partition::Side;\n#[cfg(test)]\npub(crate) use partition::cut;\npub const ALL: &[&dyn Fault] = &[&broker_crash::BrokerCrash, &partition::Partition]; // partition::X\n#[cfg(test)]\nmod tests { partition::twice(); }";
         assert_eq!(findings_in("l", &names(&["broker_crash", "partition"]), text), Vec::<String>::new());
     }
 

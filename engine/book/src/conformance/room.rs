@@ -84,6 +84,7 @@ fn replace_in_a_full_book<B: Book>(make: Make<B>) {
     desk.rest(3, Sell, 105, 1);
     assert_eq!(desk.replace(1, OWNER, 99, 2), [cancel_rejected(1, OWNER, CancelReason::BookFull)]);
     assert_eq!(desk.replace(1, OWNER, 105, 2).len(), 3, "it takes the only ask, whose level is then free");
-    desk.cancel(2, OWNER);
+    assert_eq!((desk.depth(Buy), desk.depth(Sell)), (vec![(105, 1, 1), (100, 2, 1)], vec![]), "full again");
     assert_eq!(desk.replace(1, OWNER, 98, 1).len(), 1, "its own level is free when it was alone there");
+    assert_eq!(desk.depth(Buy), [(100, 2, 1), (98, 1, 1)]);
 }

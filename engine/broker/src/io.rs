@@ -81,7 +81,8 @@ pub enum Output {
     Reply { connection: u64, correlation: u32, response: Response, reads: Vec<(usize, String, u64, u32)> },
     /// No answer will come for this request (acks = 0): go on with the next of the connection.
     NoReply { connection: u64, correlation: u32 },
-    /// Ask another node. The host keeps one ordered connection per (core, node, lane); a broken one answers `None`.
+    /// Ask another node. The host keeps one ordered connection per (core, node, lane); a broken one answers `None`. Every request is answered or
+    /// answered `None` in the end: the core has no timeouts of its own for them.
     /// Lanes keep a long poll from delaying anything else (0: short requests, 1: fetch).
     Request { to: NodeId, lane: u8, id: RequestId, request: Request },
     /// Write at the end of a file.
@@ -92,7 +93,7 @@ pub enum Output {
     Replace { op: u64, file: String, bytes: Bytes },
     /// Remove a file.
     Remove { op: u64, file: String },
-    /// Make these files durable, one round for all; done when all earlier appends to them are on the platter.
+    /// Make these files durable, and their names in their directories, one round for all; done when all earlier appends to them are on the platter.
     Sync { op: u64, files: Vec<String> },
     /// Read a file.
     Read { op: u64, file: String, offset: u64, len: u64 },
@@ -100,7 +101,7 @@ pub enum Output {
     Timer { at_ms: u64 },
     /// A fact for the history and for marks; changes nothing.
     Note(Note),
-    /// The core has ended after `Input::ShutDown`.
+    /// The core has ended: after `Input::ShutDown`, or by itself after a disk error (A5). It answers nothing more.
     Stopped,
 }
 

@@ -5,12 +5,21 @@
 //! ([`Input`], [`Output`]). What Kafka keeps per replica is kept per replica. Coordinators are state machines over their own internal partitions.
 
 pub mod batch;
+mod broker;
+pub mod config;
+mod controller;
 pub mod coordinator;
 pub mod io;
+pub mod metadata;
 pub mod note;
+mod outbox;
 pub mod protocol;
+mod replica;
 
 pub use batch::{Batch, BatchHeader, ControlKind, Record};
+pub use broker::Broker;
+pub use config::{BrokerConfig, ControllerConfig, FsyncPolicy};
+pub use controller::Controller;
 pub use io::{Core, DiskAnswer, DiskError, Input, Now, Output, RequestId};
 pub use note::Note;
 pub use protocol::{ErrorCode, NodeId, Request, Response, TopicId, Tp};

@@ -1,0 +1,77 @@
+//! What any broker answers from its own, possibly late, metadata.
+
+use super::{Broker, Purpose};
+use crate::coordinator::{ReplyTo, View};
+use crate::metadata::{Image, Registration};
+use crate::protocol::{CONSUMER_OFFSETS, CONTROLLER, CoordinatorKind, ErrorCode, NodeId, Request, Response, TRANSACTION_STATE, TopicId, Tp};
+
+/// This broker's view, for coordinators.
+pub(super) struct ClusterView<'a> {
+    pub image: &'a Image,
+    pub producer_ids: &'a mut super::producer_ids::Block,
+    /// A producer id was wanted and there was none.
+    pub out_of_ids: bool,
+}
+
+impl View for ClusterView<'_> {
+    fn exists(&self, tp: Tp) -> bool {
+        self.image.partition(tp).is_some()
+    }
+
+    fn leader(&self, tp: Tp) -> Option<NodeId> {
+        self.image.partition(tp)?.leader
+    }
+
+    fn coordinator_partition(&self, topic: &str, key: &str) -> Option<Tp> {
+        let topic = *self.image.names.get(topic)?;
+        let partitions = u32::try_from(self.image.topics[&topic].partitions.len()).expect("few partitions");
+        Some(Tp { topic, partition: crc32c::crc32c(key.as_bytes()) % partitions })
+    }
+
+    fn next_producer_id(&mut self) -> Option<i64> {
+        let id = self.producer_ids.take();
+        self.out_of_ids |= id.is_none();
+        id
+    }
+}
+
+impl Broker {
+    pub(super) fn view(&mut self) -> ClusterView<'_> {
+        ClusterView { image: &self.image, producer_ids: &mut self.producer_ids, out_of_ids: false }
+    }
+
+    pub(super) fn describe_topics(&mut self, to: ReplyTo, topics: Option<Vec<String>>) {
+        let alive = |(&node, broker): (&NodeId, &Registration)| (!broker.fenced).then(|| (node, broker.address.clone()));
+        let brokers = self.image.brokers.iter().filter_map(alive).collect();
+        let mut unknown = Vec::new();
+        let ids: Vec<TopicId> = match topics {
+            None => self.image.topics.keys().copied().collect(),
+            Some(names) => {
+                let known = |name: String| self.image.names.get(&name).copied().or_else(|| (unknown.push(name), None).1);
+                names.into_iter().filter_map(known).collect()
+            }
+        };
+        let topics = ids.into_iter().filter_map(|id| self.image.describe(id)).collect();
+        self.reply(to, Response::Metadata { brokers, topics, unknown });
+    }
+
+    pub(super) fn find_coordinator(&mut self, to: ReplyTo, kind: CoordinatorKind, key: &str) {
+        let topic = match kind {
+            CoordinatorKind::Group => CONSUMER_OFFSETS,
+            CoordinatorKind::Transaction => TRANSACTION_STATE,
+        };
+        let view = self.view();
+        let node = view.coordinator_partition(topic, key).and_then(|tp| view.leader(tp));
+        let found = node.and_then(|node| Some((node, self.image.brokers.get(&node)?.address.clone())));
+        let response = match found {
+            Some((node, address)) => Response::FindCoordinator { node, address },
+            None => Response::Error(ErrorCode::CoordinatorNotAvailable),
+        };
+        self.reply(to, response);
+    }
+
+    /// Topics are the controller's business; its answer is the client's.
+    pub(super) fn forward_to_controller(&mut self, to: ReplyTo, request: Request) {
+        self.ask(CONTROLLER, 0, request, Purpose::Forward(to));
+    }
+}

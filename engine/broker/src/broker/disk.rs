@@ -1,0 +1,135 @@
+//! What finished disk operations mean, and the commit sync: under `FsyncPolicy::Always` one round at a time covers all that was appended meanwhile.
+
+use super::start::Step;
+use super::{Broker, Phase};
+use crate::config::FsyncPolicy;
+use crate::io::{DiskAnswer, DiskError, Output};
+use crate::protocol::Tp;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What an operation was for.
+#[derive(Debug)]
+pub(crate) enum DiskOp {
+    Append {
+        tp: Tp,
+        ticket: u64,
+    },
+    /// Nothing waits for it; only its failure matters.
+    Applied,
+    /// A commit round (`FsyncPolicy::Always`).
+    CommitSync,
+    /// A rolled segment, in the background: below `end` all is durable.
+    RolledSync {
+        tp: Tp,
+        end: i64,
+    },
+    /// Last of all.
+    ShutdownSync,
+    CleanShutdown,
+    RecoveryRead {
+        step: Step,
+        file: String,
+    },
+    /// The next piece of a coordinator's partition.
+    CoordinatorRead {
+        tp: Tp,
+        leader_epoch: u32,
+    },
+    /// The batch that holds the first record at or after a time.
+    TimestampRead {
+        lookup: u64,
+        part: usize,
+        timestamp_ms: i64,
+        leader_epoch: u32,
+    },
+}
+
+/// Commit syncs.
+#[derive(Default)]
+pub(super) struct Commit {
+    /// Written since the last round began.
+    dirty: BTreeSet<Tp>,
+    /// The round in flight: how far it covers each log.
+    round: Option<BTreeMap<Tp, i64>>,
+}
+
+impl Broker {
+    pub(super) fn disk_done(&mut self, meaning: DiskOp, result: Result<DiskAnswer, DiskError>) {
+        let bytes = match result {
+            Ok(DiskAnswer::Done) => Bytes::new(),
+            Ok(DiskAnswer::Bytes(bytes)) => bytes,
+            Err(DiskError) => return self.stop_now(),
+        };
+        match meaning {
+            DiskOp::Applied => {}
+            DiskOp::Append { tp, ticket } => self.wrote(tp, ticket),
+            DiskOp::CommitSync => self.commit_synced(),
+            DiskOp::RolledSync { tp, end } => self.rolled_synced(tp, end),
+            DiskOp::ShutdownSync => self.shutdown_synced(),
+            DiskOp::CleanShutdown => self.stop_now(),
+            DiskOp::RecoveryRead { step, file } => self.recovery_read(step, &file, &bytes),
+            DiskOp::CoordinatorRead { tp, leader_epoch } => self.coordinator_read(tp, leader_epoch, &bytes),
+            DiskOp::TimestampRead { lookup, part, timestamp_ms, leader_epoch } => self.timestamp_read(lookup, part, timestamp_ms, leader_epoch, &bytes),
+        }
+    }
+
+    /// The directory is offline, or all is done: nothing more is said.
+    pub(super) fn stop_now(&mut self) {
+        self.phase = Phase::Stopped;
+        self.io.out.push(Output::Stopped);
+    }
+
+    fn wrote(&mut self, tp: Tp, ticket: u64) {
+        let Some(replica) = self.replicas.get_mut(&tp) else { return };
+        let before = replica.log.written();
+        replica.log.wrote(ticket);
+        if replica.log.written() == before {
+            return;
+        }
+        match self.config.fsync {
+            FsyncPolicy::Never => self.log_grew(tp),
+            FsyncPolicy::Always => self.needs_sync(tp),
+        }
+    }
+
+    /// A log is written beyond what is synced.
+    pub(super) fn needs_sync(&mut self, tp: Tp) {
+        self.commit.dirty.insert(tp);
+        self.begin_commit_round();
+    }
+
+    fn begin_commit_round(&mut self) {
+        if self.commit.round.is_some() || self.commit.dirty.is_empty() {
+            return;
+        }
+        let mut files = Vec::new();
+        let mut round = BTreeMap::new();
+        for tp in std::mem::take(&mut self.commit.dirty) {
+            let log = &self.replicas[&tp].log;
+            files.extend(log.files_from(log.synced()));
+            round.insert(tp, log.written());
+        }
+        self.commit.round = Some(round);
+        self.io.sync(files, DiskOp::CommitSync);
+    }
+
+    fn commit_synced(&mut self) {
+        let round = self.commit.round.take().expect("a round was in flight");
+        self.begin_commit_round();
+        for (&tp, &end) in &round {
+            let replica = self.replicas.get_mut(&tp).expect("replicas stay");
+            replica.log.set_synced(end);
+            self.rolled_synced(tp, end);
+        }
+        round.into_keys().for_each(|tp| self.log_grew(tp));
+    }
+
+    /// A log was cut: a round in flight covers no more than what is left, whatever is appended before it ends.
+    pub(super) fn clamp_commit_round(&mut self, tp: Tp) {
+        let end = self.replicas[&tp].log.end();
+        if let Some(covered) = self.commit.round.as_mut().and_then(|round| round.get_mut(&tp)) {
+            *covered = end.min(*covered);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The tail of the controller's log, applied at this broker's own pace (A23).
+//!
+//! A broker acts on partition states only once its own registration is in its image: the registration fenced the life before, so that every
+//! leadership found from there on was given to this life.
+
+use super::{Broker, Phase, Purpose, Timer};
+use crate::metadata::{MetadataRecord, decode_entry};
+use crate::protocol::{CONTROLLER, Request, Response, Tp};
+use std::collections::BTreeSet;
+
+/// Where the tail stands.
+#[derive(Default)]
+pub(super) struct Tail {
+    fetching: bool,
+    /// Partition states were acted on.
+    acting: bool,
+}
+
+impl Broker {
+    pub(super) fn fetch_metadata(&mut self) {
+        if self.metadata.fetching || matches!(self.phase, Phase::Syncing | Phase::Stopped) {
+            return;
+        }
+        self.metadata.fetching = true;
+        let request = Request::FetchMetadata { broker: self.config.node, from: self.image.end, wait_ms_max: self.config.metadata_fetch_wait_ms };
+        self.ask(CONTROLLER, 1, request, Purpose::Metadata);
+    }
+
+    pub(super) fn metadata_fetched(&mut self, response: Option<Response>) {
+        self.metadata.fetching = false;
+        let Some(Response::FetchMetadata { from, records, .. }) = response else {
+            return self.io.set_timer_in(self.config.controller_retry_ms, Timer::Metadata);
+        };
+        if from == self.image.end && !matches!(self.phase, Phase::Syncing | Phase::Stopped) {
+            let mut changed = BTreeSet::new();
+            let mut brokers_changed = false;
+            for entry in records {
+                let entry = decode_entry(&entry).expect("the controller wrote it");
+                brokers_changed |= note_changes(&entry, &mut changed);
+                self.image.apply(&entry);
+            }
+            self.act_on(changed, brokers_changed);
+        }
+        self.fetch_metadata();
+    }
+
+    fn act_on(&mut self, mut changed: BTreeSet<Tp>, brokers_changed: bool) {
+        if self.broker_epoch.is_none_or(|epoch| self.image.end <= epoch) {
+            return;
+        }
+        if !self.metadata.acting {
+            self.metadata.acting = true;
+            changed =
+                self.image.topics.iter().flat_map(|(&topic, held)| (0..held.partitions.len() as u32).map(move |partition| Tp { topic, partition })).collect();
+            // Caught up: the controller may unfence this broker at once.
+            self.heartbeat();
+        }
+        for tp in changed {
+            self.take_partition_state(tp);
+        }
+        if brokers_changed {
+            // Who may join an ISR has changed, and with it who counts for the high watermark.
+            self.reconsider_followers();
+        }
+    }
+}
+
+/// Collects the partitions of an entry; true if it changes a broker.
+fn note_changes(entry: &[MetadataRecord], changed: &mut BTreeSet<Tp>) -> bool {
+    let mut brokers = false;
+    for record in entry {
+        match record {
+            MetadataRecord::PartitionChanged { tp, .. } => drop(changed.insert(*tp)),
+            MetadataRecord::TopicCreated { .. } | MetadataRecord::ProducerIdsAllocated { .. } => {}
+            _ => brokers = true,
+        }
+    }
+    brokers
+}

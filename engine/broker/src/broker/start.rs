@@ -1,0 +1,117 @@
+//! From the listing to a running broker: read checkpoints, then every replica's files one after the other (A3).
+
+use super::{Broker, DiskOp, Phase};
+use crate::config::FsyncPolicy;
+use crate::protocol::Tp;
+use crate::replica::Replica;
+use crate::replica::epochs::EpochCache;
+use crate::replica::recovery::{Files, Place, place};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Present after a controlled shutdown: the log needs no check.
+pub(super) const CLEAN_SHUTDOWN: &str = "clean-shutdown";
+/// High watermarks (A4); Kafka's name.
+pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// Recovery points (A3); Kafka's name.
+pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+
+/// What is still to be read, in order.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    HighWatermarks,
+    RecoveryPoints,
+    /// Of the replica whose segments come next.
+    Epochs,
+    Segment(Tp, i64),
+    ReplicaRead(Tp),
+}
+
+/// A start that is under way.
+#[derive(Default)]
+pub(super) struct Recovery {
+    clean: bool,
+    steps: VecDeque<(Step, String, u64)>,
+    high_watermarks: BTreeMap<Tp, i64>,
+    recovery_points: BTreeMap<Tp, i64>,
+    /// Of the replica that is being read.
+    epochs: EpochCache,
+    /// Its log ended before its last file.
+    cut: bool,
+}
+
+impl Broker {
+    pub(super) fn start(&mut self, listing: &[(String, u64)], incarnation: u64) {
+        assert!(self.phase == Phase::Recovering && self.recovery.steps.is_empty(), "a life starts once");
+        self.incarnation = incarnation;
+        let mut replicas: BTreeMap<Tp, Files> = BTreeMap::new();
+        for (name, len) in listing {
+            match (name.as_str(), place(name)) {
+                (CLEAN_SHUTDOWN, _) => self.recovery.clean = true,
+                (HIGH_WATERMARKS, _) => self.recovery.steps.push_back((Step::HighWatermarks, name.clone(), *len)),
+                (RECOVERY_POINTS, _) => self.recovery.steps.push_back((Step::RecoveryPoints, name.clone(), *len)),
+                (_, Some(Place::Segment(tp, base))) => replicas.entry(tp).or_default().segments.push((base, name.clone(), *len)),
+                (_, Some(Place::Epochs(tp))) => replicas.entry(tp).or_default().epochs = Some((name.clone(), *len)),
+                // Left behind by a Replace that a crash cut short, or not ours.
+                _ => {}
+            }
+        }
+        for (tp, mut files) in replicas {
+            files.segments.sort();
+            let epochs = files.epochs.into_iter().map(|(name, len)| (Step::Epochs, name, len));
+            let segments = files.segments.into_iter().map(|(base, name, len)| (Step::Segment(tp, base), name, len));
+            self.recovery.steps.extend(epochs.chain(segments).chain([(Step::ReplicaRead(tp), String::new(), 0)]));
+        }
+        self.recover_next();
+    }
+
+    /// Asks for the next file; ends recovery when there is none.
+    fn recover_next(&mut self) {
+        while let Some((step, name, len)) = self.recovery.steps.pop_front() {
+            if let Step::ReplicaRead(tp) = step {
+                self.replica_read(tp);
+                continue;
+            }
+            return self.io.read(&name.clone(), 0, len, DiskOp::RecoveryRead { step, file: name });
+        }
+        if self.recovery.clean {
+            self.io.remove(CLEAN_SHUTDOWN, DiskOp::Applied);
+        }
+        self.phase = Phase::Running;
+        if self.config.fsync == FsyncPolicy::Always {
+            // What a kill left in the page cache counts only when it is on the platter.
+            let stored: Vec<Tp> = self.replicas.values().filter(|replica| replica.log.end() > 0).map(|replica| replica.tp).collect();
+            stored.into_iter().for_each(|tp| self.needs_sync(tp));
+        }
+        self.register();
+    }
+
+    /// A file was read.
+    pub(super) fn recovery_read(&mut self, step: Step, file: &str, bytes: &Bytes) {
+        match step {
+            Step::HighWatermarks => self.recovery.high_watermarks = super::checkpoints::decode(bytes),
+            Step::RecoveryPoints => self.recovery.recovery_points = super::checkpoints::decode(bytes),
+            Step::Epochs => self.recovery.epochs = EpochCache::decode(bytes),
+            Step::Segment(tp, base) => self.segment_read(tp, base, file, bytes),
+            Step::ReplicaRead(_) => unreachable!("is no file"),
+        }
+        self.recover_next();
+    }
+
+    fn segment_read(&mut self, tp: Tp, base: i64, file: &str, bytes: &Bytes) {
+        if self.recovery.cut {
+            return self.io.remove(file, DiskOp::Applied);
+        }
+        let recovery_point = self.recovery.recovery_points.get(&tp).copied().unwrap_or(0);
+        let replica = self.replicas.entry(tp).or_insert_with(|| Replica { recovery_point, ..Replica::new(tp) });
+        self.recovery.cut = !replica.recover_segment(base, file, bytes, self.recovery.clean, &mut self.io);
+    }
+
+    fn replica_read(&mut self, tp: Tp) {
+        let high_watermark = self.recovery.high_watermarks.get(&tp).copied().unwrap_or(0);
+        let epochs = std::mem::take(&mut self.recovery.epochs);
+        self.recovery.cut = false;
+        let replica = self.replicas.entry(tp).or_insert_with(|| Replica::new(tp));
+        replica.recovered(epochs, high_watermark, self.recovery.clean, &mut self.io);
+    }
+}

@@ -1,0 +1,127 @@
+//! The first write of a transaction in a partition is verified with the transaction's coordinator (A43, KIP-890 part 1): a late write after the
+//! transaction's end would otherwise open a transaction that nobody ends.
+
+use super::appends::Part;
+use super::produce::Acks;
+use super::{Broker, Purpose};
+use crate::batch::Batch;
+use crate::coordinator::View;
+use crate::protocol::{ErrorCode, ProducerEpoch, ProducerId, Request, Response, TRANSACTION_STATE, Tp};
+use crate::replica::leader::Verification;
+use crate::replica::producers::Verdict;
+
+/// A write that waits for the verdict.
+#[derive(Debug)]
+pub(crate) enum Parked {
+    /// Part of a produce request: (append, index).
+    Produce(u64, u32),
+    /// Of the coordinator of this partition.
+    Coordinator { token: u64, batch: Batch },
+}
+
+impl Broker {
+    /// Whether a transactional batch would open a transaction here that was not verified. What is refused or repeated anyhow need not be.
+    pub(super) fn must_verify(&self, tp: Tp, batch: &Batch) -> Result<bool, ErrorCode> {
+        let header = batch.header();
+        let replica = &self.replicas[&tp];
+        if let Some(verification) = replica.leader().and_then(|leader| leader.verifying.get(&header.producer_id)) {
+            return match header.producer_epoch.cmp(&verification.producer_epoch) {
+                std::cmp::Ordering::Less => Err(ErrorCode::InvalidProducerEpoch),
+                _ => Ok(true),
+            };
+        }
+        if replica.producers.is_open(header.producer_id, header.producer_epoch) {
+            return Ok(false);
+        }
+        Ok(replica.producers.check(header) == Ok(Verdict::Append))
+    }
+
+    /// Parks a write and asks the coordinator, unless the question is out. An error: nothing was parked.
+    pub(super) fn verify(&mut self, tp: Tp, producer: (ProducerId, ProducerEpoch), transactional_id: &str, parked: Parked) -> Result<(), ErrorCode> {
+        let (producer_id, producer_epoch) = producer;
+        let leader = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()).expect("this broker leads");
+        if let Some(verification) = leader.verifying.get_mut(&producer_id)
+            && verification.producer_epoch == producer_epoch
+        {
+            verification.parked.push(parked);
+            return Ok(());
+        }
+        let coordinator = self.view().coordinator_partition(TRANSACTION_STATE, transactional_id).and_then(|tp| self.view().leader(tp));
+        let node = coordinator.ok_or(ErrorCode::NotEnoughReplicas)?;
+        self.cancel_verification(tp, producer_id, ErrorCode::InvalidProducerEpoch);
+        self.next_guard += 1;
+        let guard = self.next_guard;
+        let leader = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()).expect("this broker leads");
+        leader.verifying.insert(producer_id, Verification { producer_epoch, guard, parked: vec![parked] });
+        let transactional_id = transactional_id.to_owned();
+        let request = Request::AddPartitionsToTxn { transactional_id, producer_id, producer_epoch, partitions: vec![tp], verify_only: true };
+        self.ask(node, 0, request, Purpose::Verify { tp, producer_id, guard });
+        Ok(())
+    }
+
+    /// The transaction ended, or a newer producer came: an answer that is still under way must open nothing (ABA).
+    pub(super) fn cancel_verification(&mut self, tp: Tp, producer_id: ProducerId, error: ErrorCode) {
+        let leader = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()).expect("this broker leads");
+        if let Some(verification) = leader.verifying.remove(&producer_id) {
+            verification.parked.into_iter().for_each(|parked| self.refuse_parked(tp, parked, error));
+        }
+    }
+
+    pub(super) fn verified(&mut self, tp: Tp, producer_id: ProducerId, guard: u64, response: Option<Response>) {
+        let Some(leader) = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()) else { return };
+        if leader.verifying.get(&producer_id).is_none_or(|verification| verification.guard != guard) {
+            return;
+        }
+        let verification = leader.verifying.remove(&producer_id).expect("just seen");
+        let verdict = verdict(tp, response);
+        for parked in verification.parked {
+            match verdict {
+                Ok(()) => self.append_parked(tp, parked),
+                Err(error) => self.refuse_parked(tp, parked, error),
+            }
+        }
+    }
+
+    fn append_parked(&mut self, tp: Tp, parked: Parked) {
+        match parked {
+            Parked::Produce(id, part) => {
+                // Gone if the request's time ended.
+                let Some(batch) = self.appends.take_verifying(id, part) else { return };
+                let appended = self.may_append(tp, Acks::All).and_then(|()| self.append_checked((id, part), tp, batch, Acks::All));
+                match appended {
+                    Ok(Part::Appended { base }) => self.appends.set_appended(id, part, base),
+                    Ok(Part::Done(Ok(base))) => {
+                        self.appends.set_appended(id, part, base);
+                        self.finish_part(id, part, None);
+                    }
+                    Ok(Part::Done(Err(error))) | Err(error) => self.finish_part(id, part, Some(error)),
+                    Ok(Part::Verifying(_)) => unreachable!("it was verified"),
+                }
+            }
+            Parked::Coordinator { token, batch } => self.append_of_coordinator(tp, token, batch),
+        }
+    }
+
+    pub(super) fn refuse_parked(&mut self, tp: Tp, parked: Parked, error: ErrorCode) {
+        match parked {
+            Parked::Produce(id, part) => self.finish_part(id, part, Some(error)),
+            Parked::Coordinator { token, .. } => self.coordinator_append_refused(tp, token, error),
+        }
+    }
+}
+
+/// What the coordinator's answer means to the writer. Where another try may succeed it is `NotEnoughReplicas`, which every producer retries and which
+/// says that nothing was written (as Kafka maps it).
+fn verdict(tp: Tp, response: Option<Response>) -> Result<(), ErrorCode> {
+    let result = match response {
+        Some(Response::AddPartitionsToTxn { partitions }) => partitions.into_iter().find(|&(asked, _)| asked == tp).map_or(Ok(()), |(_, result)| result),
+        Some(Response::Error(error)) => Err(error),
+        _ => Err(ErrorCode::NotCoordinator),
+    };
+    result.map_err(|error| match error {
+        ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress | ErrorCode::ConcurrentTransactions => {
+            ErrorCode::NotEnoughReplicas
+        }
+        other => other,
+    })
+}

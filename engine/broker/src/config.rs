@@ -1,0 +1,124 @@
+//! What a broker and a controller are set to. The defaults are the quick cluster of `kafka.md` G.2; where that is silent, Kafka's own.
+//!
+//! ```
+//! use broker::{Broker, BrokerConfig, Controller, ControllerConfig};
+//! // A node of a cluster: three of these and one controller.
+//! let broker = Broker::new(BrokerConfig::new(1, "broker-1:9092"));
+//! let controller = Controller::new(ControllerConfig::default());
+//! // One node on a real disk: both in one process, the host carries messages between node 0 and node 1.
+//! let broker = Broker::new(BrokerConfig { fsync: broker::FsyncPolicy::Always, ..BrokerConfig::new(1, "127.0.0.1:9092") });
+//! let controller = Controller::new(ControllerConfig::single_node());
+//! # let _ = (broker, controller);
+//! ```
+//!
+//! A core is new for each life of its process; what it knew is in its files, which [`crate::Input::Start`] lists.
+
+use crate::coordinator::CoordinatorConfig;
+use crate::protocol::NodeId;
+
+/// When an append counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FsyncPolicy {
+    /// Kafka's default (A2): when it is in the page cache. A kill loses nothing, a power loss loses a suffix of this replica. A rolled segment is made
+    /// durable in the background.
+    Never,
+    /// When a finished [`crate::Output::Sync`] covers it: neither an answer, nor the high watermark, nor a follower's next fetch runs ahead of the disk.
+    Always,
+}
+
+/// One broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// ≥ 1.
+    pub node: NodeId,
+    /// Given to clients in metadata, as it is.
+    pub address: String,
+    /// When an append counts.
+    pub fsync: FsyncPolicy,
+    /// A segment that would grow beyond is rolled.
+    pub segment_bytes: u64,
+    /// A larger batch is `MessageTooLarge`.
+    pub message_bytes_max: u32,
+    /// Between two heartbeats to the controller.
+    pub heartbeat_interval_ms: u64,
+    /// A follower that was not caught up for so long leaves the ISR.
+    pub replica_lag_ms_max: u64,
+    /// Longest wait of a follower's fetch at the leader.
+    pub replica_fetch_wait_ms: u32,
+    /// Pause of a partition, or of a whole leader, after a failed follower fetch.
+    pub replica_fetch_backoff_ms: u64,
+    /// Most bytes of one partition in a follower's fetch.
+    pub replica_fetch_bytes_max: u32,
+    /// Longest wait of a fetch of metadata at the controller.
+    pub metadata_fetch_wait_ms: u32,
+    /// Pause before a request to the controller is sent again.
+    pub controller_retry_ms: u64,
+    /// High watermarks are written down at most this often (A4).
+    pub high_watermark_checkpoint_ms: u64,
+    /// Recovery points are written down at most this often (A3).
+    pub recovery_point_checkpoint_ms: u64,
+    /// A controlled shutdown that has not moved every leadership by then stops all the same.
+    pub controlled_shutdown_ms_max: u64,
+    /// Of the coordinators this broker hosts.
+    pub coordinator: CoordinatorConfig,
+}
+
+impl BrokerConfig {
+    /// The quick cluster's broker `node`, known to clients as `address`.
+    pub fn new(node: NodeId, address: &str) -> Self {
+        assert!(node >= 1, "node 0 is the controller");
+        BrokerConfig {
+            node,
+            address: address.to_owned(),
+            fsync: FsyncPolicy::Never,
+            segment_bytes: 1 << 20,
+            message_bytes_max: 1 << 20,
+            heartbeat_interval_ms: 300,
+            replica_lag_ms_max: 3_000,
+            replica_fetch_wait_ms: 500,
+            replica_fetch_backoff_ms: 100,
+            replica_fetch_bytes_max: 1 << 20,
+            metadata_fetch_wait_ms: 5_000,
+            controller_retry_ms: 100,
+            high_watermark_checkpoint_ms: 5_000,
+            recovery_point_checkpoint_ms: 60_000,
+            controlled_shutdown_ms_max: 3_000,
+            coordinator: CoordinatorConfig::default(),
+        }
+    }
+}
+
+/// How an internal topic is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InternalTopics {
+    /// Of each of `__consumer_offsets` and `__transaction_state`.
+    pub partitions: u32,
+    /// Replicas of each.
+    pub replication: u32,
+    /// Fewest in-sync replicas of each.
+    pub min_isr: u32,
+}
+
+/// The controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControllerConfig {
+    /// A broker that was silent for so long is fenced.
+    pub session_timeout_ms: u64,
+    /// The internal topics come into being with the first `CreateTopics`, before what it asks for, unless it names them itself.
+    pub internal_topics: InternalTopics,
+    /// Producer ids given to a broker at a time.
+    pub producer_id_block: i64,
+}
+
+impl Default for ControllerConfig {
+    fn default() -> Self {
+        ControllerConfig { session_timeout_ms: 2_000, internal_topics: InternalTopics { partitions: 4, replication: 3, min_isr: 2 }, producer_id_block: 1_000 }
+    }
+}
+
+impl ControllerConfig {
+    /// For one broker: internal topics of one replica.
+    pub fn single_node() -> Self {
+        ControllerConfig { internal_topics: InternalTopics { partitions: 4, replication: 1, min_isr: 1 }, ..Self::default() }
+    }
+}

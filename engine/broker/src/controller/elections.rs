@@ -1,0 +1,62 @@
+//! Elections: from the in-sync set only (A18 without ELR). The last member of an ISR stays in it, dead or alive: nobody else has everything.
+
+use super::Controller;
+use crate::metadata::{MetadataRecord, PartitionState};
+use crate::note::Note;
+use crate::protocol::{NodeId, Tp};
+
+impl Controller {
+    fn partitions(&self) -> impl Iterator<Item = (Tp, &PartitionState)> {
+        let of_topic = |(&topic, held): (&_, &'_ crate::metadata::Topic)| (0..held.partitions.len() as u32).map(move |partition| Tp { topic, partition });
+        self.image.topics.iter().flat_map(of_topic).map(|tp| (tp, self.image.partition(tp).expect("just listed")))
+    }
+
+    /// A broker leaves: leaderships move to another live member of the ISR, or to nobody.
+    pub(super) fn remove_from_partitions(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
+        for (tp, old) in self.partitions() {
+            let others: Vec<NodeId> = old.isr.iter().copied().filter(|&node| node != broker).collect();
+            let isr = if others.is_empty() { old.isr.clone() } else { others };
+            let leader = if old.leader == Some(broker) { self.elect(old, &isr, broker) } else { old.leader };
+            self.change(tp, old, isr, leader, entry, notes);
+        }
+    }
+
+    /// A broker came alive: it leads what has no leader and counts it as in sync.
+    pub(super) fn lead_leaderless(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
+        for (tp, old) in self.partitions() {
+            if old.leader.is_none() && old.isr.contains(&broker) {
+                self.change(tp, old, old.isr.clone(), Some(broker), entry, notes);
+            }
+        }
+    }
+
+    /// The first replica in order of preference that is in sync and alive.
+    fn elect(&self, state: &PartitionState, isr: &[NodeId], leaving: NodeId) -> Option<NodeId> {
+        state.replicas.iter().copied().find(|&node| node != leaving && isr.contains(&node) && self.image.eligible(node))
+    }
+
+    /// Records another ISR and leader of a partition, if either is another.
+    pub(super) fn change(
+        &self,
+        tp: Tp,
+        old: &PartitionState,
+        isr: Vec<NodeId>,
+        leader: Option<NodeId>,
+        entry: &mut Vec<MetadataRecord>,
+        notes: &mut Vec<Note>,
+    ) {
+        if isr == old.isr && leader == old.leader {
+            return;
+        }
+        assert!(leader.is_none_or(|leader| isr.contains(&leader)), "a leader of {tp:?} comes from its ISR");
+        let leader_epoch = old.leader_epoch + u32::from(leader != old.leader);
+        if isr != old.isr {
+            notes.push(Note::IsrChanged { tp, leader_epoch, isr: isr.clone() });
+        }
+        if let Some(leader) = leader.filter(|_| leader != old.leader) {
+            notes.push(Note::LeaderElected { tp, leader, leader_epoch, isr: isr.clone(), unclean: false });
+        }
+        let state = PartitionState { replicas: old.replicas.clone(), isr, leader, leader_epoch, partition_epoch: old.partition_epoch + 1 };
+        entry.push(MetadataRecord::PartitionChanged { tp, state });
+    }
+}

@@ -1,0 +1,74 @@
+//! Topics. The internal ones come into being with the first `CreateTopics`.
+
+use super::Controller;
+use crate::coordinator::ReplyTo;
+use crate::metadata::{MetadataRecord, PartitionState};
+use crate::note::Note;
+use crate::protocol::{CONSUMER_OFFSETS, ErrorCode, NodeId, Response, TRANSACTION_STATE, TopicId, TopicSpec, Tp};
+
+impl Controller {
+    /// Topics that exist already are told with `TopicAlreadyExists`. `NotEnoughReplicas`: fewer brokers are registered than replicas were asked for, or
+    /// none of them is alive; nothing was made, ask again.
+    pub(super) fn create_topics(&mut self, to: ReplyTo, topics: Vec<TopicSpec>) {
+        for internal in self.missing_internal_topics(&topics) {
+            if let Err(error) = self.create_topic(&internal) {
+                let results = topics.into_iter().map(|spec| (spec.name, Err(error))).collect();
+                return self.reply(to, Response::CreateTopics { results });
+            }
+        }
+        let mut results = Vec::with_capacity(topics.len());
+        for spec in topics {
+            let result = self.create_topic(&spec);
+            results.push((spec.name, result));
+        }
+        self.reply_committed(to, Response::CreateTopics { results });
+    }
+
+    fn missing_internal_topics(&self, asked: &[TopicSpec]) -> Vec<TopicSpec> {
+        let missing = |name: &&str| !self.image.names.contains_key(*name) && !asked.iter().any(|spec| spec.name == **name);
+        let shape = self.config.internal_topics;
+        let spec = |name: &str| TopicSpec {
+            name: name.to_owned(),
+            partitions: shape.partitions,
+            replication: shape.replication,
+            min_isr: shape.min_isr,
+            compacted: true,
+        };
+        [CONSUMER_OFFSETS, TRANSACTION_STATE].into_iter().filter(missing).map(spec).collect()
+    }
+
+    fn create_topic(&mut self, spec: &TopicSpec) -> Result<TopicId, ErrorCode> {
+        if self.image.names.contains_key(&spec.name) {
+            return Err(ErrorCode::TopicAlreadyExists);
+        }
+        if spec.name.is_empty() || spec.partitions == 0 || spec.replication == 0 || spec.min_isr == 0 || spec.min_isr > spec.replication {
+            return Err(ErrorCode::InvalidTopic);
+        }
+        let topic = TopicId(self.image.topics.len() as u64 + 1);
+        let mut entry = vec![MetadataRecord::TopicCreated { topic, spec: spec.clone() }];
+        let mut notes =
+            vec![Note::TopicCreated { topic, name: spec.name.clone(), partitions: spec.partitions, replication: spec.replication, min_isr: spec.min_isr }];
+        for partition in 0..spec.partitions {
+            let tp = Tp { topic, partition };
+            let state = self.place(tp, spec.replication as usize)?;
+            let leader = state.leader.expect("placed with one");
+            notes.push(Note::LeaderElected { tp, leader, leader_epoch: 0, isr: state.isr.clone(), unclean: false });
+            entry.push(MetadataRecord::PartitionChanged { tp, state });
+        }
+        self.decide(entry, notes);
+        Ok(topic)
+    }
+
+    /// Replicas in stripes over all registered brokers; those alive are in sync from the start.
+    fn place(&self, tp: Tp, replication: usize) -> Result<PartitionState, ErrorCode> {
+        let nodes: Vec<NodeId> = self.image.brokers.keys().copied().collect();
+        if nodes.len() < replication {
+            return Err(ErrorCode::NotEnoughReplicas);
+        }
+        let first = (tp.topic.0 as usize + tp.partition as usize) % nodes.len();
+        let replicas: Vec<NodeId> = (0..replication).map(|nth| nodes[(first + nth) % nodes.len()]).collect();
+        let isr: Vec<NodeId> = replicas.iter().copied().filter(|&node| self.image.eligible(node)).collect();
+        let leader = Some(*isr.first().ok_or(ErrorCode::NotEnoughReplicas)?);
+        Ok(PartitionState { replicas, isr, leader, leader_epoch: 0, partition_epoch: 0 })
+    }
+}

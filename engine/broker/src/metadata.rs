@@ -1,0 +1,201 @@
+//! Cluster metadata: the records of the controller's log, and the image that applying them in order gives. The controller and every broker hold an
+//! image, each as far as it has come (A23).
+
+use crate::protocol::{ErrorCode, NodeId, PartitionMetadata, ProducerId, TopicId, TopicMetadata, TopicSpec, Tp};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One fact. An entry of the metadata log is a list of these that take force together.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum MetadataRecord {
+    /// A new life of a broker, fenced at first. Its broker epoch is the offset of this entry.
+    BrokerRegistered {
+        /// Which.
+        broker: NodeId,
+        /// Of its process.
+        incarnation: u64,
+        /// For clients.
+        address: String,
+    },
+    /// Its session ended, or it left.
+    BrokerFenced {
+        /// Which.
+        broker: NodeId,
+    },
+    /// It is caught up on metadata and may lead.
+    BrokerUnfenced {
+        /// Which.
+        broker: NodeId,
+    },
+    /// It asked to leave: no leadership and no ISR for it any more.
+    BrokerShuttingDown {
+        /// Which.
+        broker: NodeId,
+    },
+    /// A topic; its partitions follow in the same entry.
+    TopicCreated {
+        /// Its incarnation.
+        topic: TopicId,
+        /// As asked for.
+        spec: TopicSpec,
+    },
+    /// All of one partition's state.
+    PartitionChanged {
+        /// Which.
+        tp: Tp,
+        /// What holds now.
+        state: PartitionState,
+    },
+    /// Producer ids below `next` are given out.
+    ProducerIdsAllocated {
+        /// The first free one.
+        next: ProducerId,
+    },
+}
+
+/// Who replicates a partition and who leads it.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct PartitionState {
+    /// Assigned brokers; the first is preferred.
+    pub replicas: Vec<NodeId>,
+    /// In-sync replicas, never empty: the last one stays though it is dead.
+    pub isr: Vec<NodeId>,
+    /// `None` while no member of the ISR is alive.
+    pub leader: Option<NodeId>,
+    /// Rises whenever `leader` changes.
+    pub leader_epoch: u32,
+    /// Rises with every change.
+    pub partition_epoch: u32,
+}
+
+/// A broker as registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Offset of the registration.
+    pub broker_epoch: u64,
+    /// Of its process.
+    pub incarnation: u64,
+    /// For clients.
+    pub address: String,
+    /// May not lead.
+    pub fenced: bool,
+    /// On its way out.
+    pub shutting_down: bool,
+}
+
+impl Registration {
+    /// May lead and be in an ISR.
+    pub fn eligible(&self) -> bool {
+        !self.fenced && !self.shutting_down
+    }
+}
+
+/// A topic and its partitions in order of number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// As asked for.
+    pub spec: TopicSpec,
+    /// In order of number.
+    pub partitions: Vec<PartitionState>,
+}
+
+/// All metadata up to an offset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Entries applied: the offset of the next.
+    pub end: u64,
+    /// Every broker that ever registered.
+    pub brokers: BTreeMap<NodeId, Registration>,
+    /// Every topic.
+    pub topics: BTreeMap<TopicId, Topic>,
+    /// Names to incarnations.
+    pub names: BTreeMap<String, TopicId>,
+    /// First producer id not given out.
+    pub next_producer_id: ProducerId,
+}
+
+impl Image {
+    /// Applies the entry at [`Image::end`].
+    pub fn apply(&mut self, entry: &[MetadataRecord]) {
+        for record in entry {
+            self.apply_record(record);
+        }
+        self.end += 1;
+    }
+
+    fn apply_record(&mut self, record: &MetadataRecord) {
+        match record {
+            MetadataRecord::BrokerRegistered { broker, incarnation, address } => {
+                let registration =
+                    Registration { broker_epoch: self.end, incarnation: *incarnation, address: address.clone(), fenced: true, shutting_down: false };
+                self.brokers.insert(*broker, registration);
+            }
+            MetadataRecord::BrokerFenced { broker } => self.registered(*broker).fenced = true,
+            MetadataRecord::BrokerUnfenced { broker } => self.registered(*broker).fenced = false,
+            MetadataRecord::BrokerShuttingDown { broker } => self.registered(*broker).shutting_down = true,
+            MetadataRecord::TopicCreated { topic, spec } => {
+                self.names.insert(spec.name.clone(), *topic);
+                self.topics.insert(*topic, Topic { spec: spec.clone(), partitions: Vec::new() });
+            }
+            MetadataRecord::PartitionChanged { tp, state } => self.change_partition(*tp, state),
+            MetadataRecord::ProducerIdsAllocated { next } => self.next_producer_id = *next,
+        }
+    }
+
+    fn registered(&mut self, broker: NodeId) -> &mut Registration {
+        self.brokers.get_mut(&broker).expect("a record about a broker comes after its registration")
+    }
+
+    fn change_partition(&mut self, tp: Tp, state: &PartitionState) {
+        assert!(!state.isr.is_empty(), "an ISR is never empty");
+        let partitions = &mut self.topics.get_mut(&tp.topic).expect("a topic comes before its partitions").partitions;
+        let at = tp.partition as usize;
+        if at == partitions.len() {
+            partitions.push(state.clone());
+            return;
+        }
+        let old = &mut partitions[at];
+        assert!(state.partition_epoch > old.partition_epoch, "every change of {tp:?} raises its partition epoch");
+        assert!(state.leader_epoch >= old.leader_epoch, "the leader epoch of {tp:?} never falls");
+        *old = state.clone();
+    }
+
+    /// One partition's state.
+    pub fn partition(&self, tp: Tp) -> Option<&PartitionState> {
+        self.topics.get(&tp.topic)?.partitions.get(tp.partition as usize)
+    }
+
+    /// Fewest in-sync replicas of a topic, at most its replication.
+    pub fn min_isr(&self, topic: TopicId) -> usize {
+        self.topics.get(&topic).map_or(1, |topic| topic.spec.min_isr.min(topic.spec.replication) as usize)
+    }
+
+    /// Whether a broker may lead and be in an ISR.
+    pub fn eligible(&self, broker: NodeId) -> bool {
+        self.brokers.get(&broker).is_some_and(Registration::eligible)
+    }
+
+    /// A topic as clients see it.
+    pub fn describe(&self, id: TopicId) -> Option<TopicMetadata> {
+        let topic = self.topics.get(&id)?;
+        let partitions = (0..).zip(&topic.partitions).map(|(partition, state)| PartitionMetadata {
+            partition,
+            leader: state.leader,
+            leader_epoch: state.leader_epoch,
+            replicas: state.replicas.clone(),
+            isr: state.isr.clone(),
+        });
+        Some(TopicMetadata { name: topic.spec.name.clone(), id, partitions: partitions.collect() })
+    }
+}
+
+/// An entry as bytes: what the log frames and `FetchMetadata` carries.
+pub fn encode_entry(entry: &[MetadataRecord]) -> Bytes {
+    Bytes::from(postcard::to_stdvec(entry).expect("a metadata record has no unserialisable part"))
+}
+
+/// An entry from bytes.
+pub fn decode_entry(bytes: &[u8]) -> Result<Vec<MetadataRecord>, ErrorCode> {
+    postcard::from_bytes(bytes).map_err(|_| ErrorCode::CorruptMessage)
+}

@@ -3,6 +3,7 @@
 //! * [`port`]: what services see. Revocation, fencing, unknown outcomes, out-of-range, truncation and sparse offsets are values in its types.
 //! * [`native`]: the client of our own broker, embedded or simulated: metadata cache, in-flight window, retries, delivery timeout, prefetch,
 //!   background heartbeats.
+//! * [`link`]: calls to one peer over one ordered connection.
 //! * [`host`]: runs `broker` cores on a Disk and a network: one node of a cluster, or all of the embedded log.
 //! * [`history`]: what is taken down at the ports, for the checkers; a no-op in production.
 //!
@@ -11,6 +12,7 @@
 
 pub mod history;
 pub mod host;
+pub mod link;
 pub mod native;
 pub mod port;
 

@@ -85,6 +85,9 @@ pub enum Reason {
     /// An earlier send of this partition failed; nothing goes on before `resume`.
     #[error("an earlier send to this partition failed")]
     Behind,
+    /// The producer's buffer is full: wait for verdicts.
+    #[error("the send buffer is full")]
+    Full,
     /// This client cannot go on: make a new one.
     #[error("this client has ended: {0}")]
     Ended(String),
@@ -284,7 +287,8 @@ pub trait LogPort: Clone + Send + Sync + 'static {
 
 /// Plain sends, idempotent within this session.
 pub trait Producer: Send + 'static {
-    /// Queues a record. After a ticket of a partition came back other than `Done`, every later one of it is `NotDone(Behind)` until `resume`.
+    /// Queues a record; refused at once (`NotDone(Full)`) when the buffer is full. After a ticket of a partition came back other than `Done`, every later
+    /// one of it is `NotDone(Behind)`, or `Unknown(Behind)` if it had left already, until `resume`.
     fn send(&mut self, tp: Tp, record: Record, deadline_ms: u64) -> SendTicket;
     /// Lets a partition go on after a failure.
     fn resume(&mut self, tp: Tp);

@@ -1,0 +1,124 @@
+//! Connections from outside: frames in, frames out, answers of one connection in the order of its requests.
+
+use broker::io::RequestId;
+use broker::protocol::{ErrorCode, NodeId, Request, Response};
+use runtime::net::{self, ByteStream, Frame, FrameReader, FrameWriter, RESPONSE};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+
+/// What other tasks hand to the host.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A request from outside; an error if it cannot be read.
+    Request { connection: u64, correlation: u32, kind: u16, request: Result<Request, ErrorCode> },
+    /// That connection is gone.
+    Closed { connection: u64 },
+    /// The answer to a core's call; `None`: the connection broke.
+    Answer { node: NodeId, id: RequestId, response: Option<Response> },
+}
+
+/// Every connection from outside.
+pub struct Connections {
+    open: BTreeMap<u64, Connection>,
+    next: u64,
+    connections_max: usize,
+    requests_max: usize,
+    arrivals: mpsc::UnboundedSender<Arrival>,
+}
+
+struct Connection {
+    /// Correlation and kind of each request without an answer sent, oldest first.
+    order: VecDeque<(u32, u16)>,
+    /// Answers that wait for an older one; `None`: none will be sent.
+    ready: BTreeMap<u32, Option<Response>>,
+    // Bounded by the permits: no more answers than requests in work.
+    answers: mpsc::UnboundedSender<Frame>,
+    permits: Arc<Semaphore>,
+}
+
+impl Connections {
+    /// None yet.
+    pub fn new(connections_max: usize, requests_max: usize, arrivals: mpsc::UnboundedSender<Arrival>) -> Self {
+        Connections { open: BTreeMap::new(), next: 1, connections_max, requests_max, arrivals }
+    }
+
+    /// May one more come?
+    pub fn has_room(&self) -> bool {
+        self.open.len() < self.connections_max
+    }
+
+    /// Serves a new connection.
+    pub fn open(&mut self, stream: ByteStream) {
+        let number = self.next;
+        self.next += 1;
+        let (answers, outgoing) = mpsc::unbounded_channel();
+        let permits = Arc::new(Semaphore::new(self.requests_max));
+        self.open.insert(number, Connection { order: VecDeque::new(), ready: BTreeMap::new(), answers, permits: permits.clone() });
+        let arrivals = self.arrivals.clone();
+        let (reader, writer) = net::framed(stream);
+        runtime::task::spawn(async move {
+            runtime::select! {
+                () = arrivals.closed() => {}
+                () = receive(number, reader, &permits, &arrivals) => {}
+                () = send(writer, outgoing, &permits) => {}
+            }
+            // The host may have ended.
+            let _ = arrivals.send(Arrival::Closed { connection: number });
+        });
+    }
+
+    /// A request came; its answer takes its place in the order. A correlation used twice at a time ends the connection.
+    pub fn asked(&mut self, connection: u64, correlation: u32, kind: u16) {
+        if let Some(entry) = self.open.get_mut(&connection) {
+            if entry.order.iter().any(|(earlier, _)| *earlier == correlation) {
+                self.open.remove(&connection);
+            } else {
+                entry.order.push_back((correlation, kind));
+            }
+        }
+    }
+
+    /// Answers, as soon as every older request of the connection is answered. `None`: no answer will be sent.
+    pub fn reply(&mut self, connection: u64, correlation: u32, response: Option<Response>) {
+        let Some(entry) = self.open.get_mut(&connection) else { return };
+        assert!(entry.order.iter().any(|(asked, _)| *asked == correlation), "a core answers each request once");
+        entry.ready.insert(correlation, response);
+        while let Some(&(first, kind)) = entry.order.front()
+            && let Some(response) = entry.ready.remove(&first)
+        {
+            entry.order.pop_front();
+            match response {
+                // The writer may have failed; its task says so by itself.
+                Some(response) => drop(entry.answers.send(Frame { kind: kind | RESPONSE, correlation: first, body: response.encode() })),
+                None => entry.permits.add_permits(1),
+            }
+        }
+    }
+
+    /// It is gone.
+    pub fn closed(&mut self, connection: u64) {
+        self.open.remove(&connection);
+    }
+}
+
+async fn receive(connection: u64, mut reader: FrameReader, permits: &Semaphore, arrivals: &mpsc::UnboundedSender<Arrival>) {
+    loop {
+        permits.acquire().await.expect("never closed").forget();
+        let Ok(Some(frame)) = reader.next().await else { return };
+        let request =
+            Request::decode(&frame.body).and_then(|request| if request.kind() == frame.kind { Ok(request) } else { Err(ErrorCode::UnsupportedVersion) });
+        if arrivals.send(Arrival::Request { connection, correlation: frame.correlation, kind: frame.kind, request }).is_err() {
+            return;
+        }
+    }
+}
+
+async fn send(mut writer: FrameWriter, mut outgoing: mpsc::UnboundedReceiver<Frame>, permits: &Semaphore) {
+    while let Some(frame) = outgoing.recv().await {
+        if writer.send(frame).await.is_err() {
+            return;
+        }
+        permits.add_permits(1);
+    }
+}

@@ -1,0 +1,327 @@
+//! Runs broker cores: decodes what comes in, executes what they ask for, in order.
+//!
+//! One task owns the cores; connections, links and the disk's sync rounds hand it their results. A step never waits. All of the embedded log is one
+//! host with the controller's and one broker's core; a node of a cluster is a host with one core.
+//!
+//! A core's files are below `node-<id>/` of the disk.
+
+mod connection;
+mod files;
+mod peers;
+mod timers;
+
+use crate::history::{Event, SharedObserver};
+use crate::link::LinkConfig;
+use broker::io::{Core, DiskAnswer, DiskError, Input, Now, Output};
+use broker::protocol::{CONTROLLER, ErrorCode, FetchedPartition, NodeId, Request, Response};
+use connection::{Arrival, Connections};
+use files::Files;
+use peers::Peers;
+use runtime::disk::Disk;
+use runtime::net::Listener;
+use runtime::task::Stop;
+use runtime::time;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use timers::Timers;
+use tokio::sync::mpsc;
+
+/// Where a host listens, and where the others do.
+#[derive(Debug, Clone)]
+pub struct HostConfig {
+    /// `host:port`.
+    pub listen: String,
+    /// Address of every node, the controller (0) included.
+    pub nodes: BTreeMap<NodeId, String>,
+    /// Most connections accepted at a time; the next waits.
+    pub connections_max: usize,
+    /// Most requests of one connection that are in work; the next is not read.
+    pub requests_max: usize,
+    /// Limits of the links to other nodes.
+    pub link: LinkConfig,
+    /// Longest a stop may take before the host leaves anyway.
+    pub shut_down_timeout_ms: u64,
+}
+
+impl HostConfig {
+    /// The defaults of every limit (`kafka.md` G.2, scaled).
+    pub fn new(listen: impl Into<String>, nodes: BTreeMap<NodeId, String>) -> Self {
+        HostConfig {
+            listen: listen.into(),
+            nodes,
+            connections_max: 1024,
+            requests_max: 64,
+            link: LinkConfig { connect_timeout_ms: 1_000, request_timeout_ms: 3_000, backoff_ms_min: 20, backoff_ms_max: 500 },
+            shut_down_timeout_ms: 5_000,
+        }
+    }
+}
+
+/// Runs `cores` until `stop` is asked for and they have left in good order.
+///
+/// # Errors
+/// The address cannot be bound, the disk cannot be listed, or a core ended by itself.
+pub async fn run(
+    config: HostConfig,
+    cores: Vec<(NodeId, Box<dyn Core>)>,
+    disk: Arc<dyn Disk>,
+    observer: SharedObserver,
+    incarnation: u64,
+    stop: Stop,
+) -> io::Result<()> {
+    let listener = Listener::bind(&config.listen).await?;
+    serve(listener, config, cores, disk, observer, incarnation, stop).await
+}
+
+/// [`run`] on a socket that already listens (`config.listen` is not used).
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve(
+    listener: Listener,
+    config: HostConfig,
+    cores: Vec<(NodeId, Box<dyn Core>)>,
+    disk: Arc<dyn Disk>,
+    observer: SharedObserver,
+    incarnation: u64,
+    stop: Stop,
+) -> io::Result<()> {
+    assert!(!cores.is_empty(), "a host without a core serves nobody");
+    let (arrivals, arrived) = mpsc::unbounded_channel();
+    let residents: BTreeMap<NodeId, Resident> = cores.into_iter().map(|(node, core)| (node, Resident { core, stopped: false })).collect();
+    let mut host = Host {
+        files: Files::open(disk, residents.keys().copied())?,
+        connections: Connections::new(config.connections_max, config.requests_max, arrivals.clone()),
+        peers: Peers::new(config.nodes, config.link, residents.keys().copied(), arrivals),
+        timers: Timers::default(),
+        ready: VecDeque::new(),
+        outputs: Vec::new(),
+        residents,
+        observer,
+        stop_by_ms: None,
+        shut_down_timeout_ms: config.shut_down_timeout_ms,
+    };
+    for node in host.residents.keys().copied().collect::<Vec<_>>() {
+        let listing = host.files.listing(node)?;
+        host.ready.push_back((node, Input::Start { listing, incarnation }));
+    }
+    host.serve(listener, arrived, stop).await
+}
+
+struct Resident {
+    core: Box<dyn Core>,
+    stopped: bool,
+}
+
+struct Host {
+    residents: BTreeMap<NodeId, Resident>,
+    files: Files,
+    connections: Connections,
+    peers: Peers,
+    timers: Timers,
+    /// Inputs that need nothing from outside: finished page-cache operations, calls between cores of this host.
+    ready: VecDeque<(NodeId, Input)>,
+    outputs: Vec<Output>,
+    observer: SharedObserver,
+    stop_by_ms: Option<u64>,
+    shut_down_timeout_ms: u64,
+}
+
+impl Host {
+    async fn serve(mut self, mut listener: Listener, mut arrived: mpsc::UnboundedReceiver<Arrival>, mut stop: Stop) -> io::Result<()> {
+        loop {
+            self.step_ready().await;
+            if self.is_finished()? {
+                return Ok(());
+            }
+            self.files.begin_round();
+            runtime::select! {
+                () = stop.requested(), if self.stop_by_ms.is_none() => self.begin_shut_down(),
+                round = self.files.round_finished() => self.finish_round(round),
+                connection = listener.accept(), if self.connections.has_room() => {
+                    // A connection that breaks while it is accepted concerns its peer alone.
+                    if let Ok((stream, _peer)) = connection {
+                        self.connections.open(stream);
+                    }
+                }
+                due = self.timers.due() => self.ready.extend(due.into_iter().map(|node| (node, Input::Tick))),
+                arrival = arrived.recv() => self.arrive(arrival.expect("the host keeps a sender")),
+            }
+        }
+    }
+
+    async fn step_ready(&mut self) {
+        // Cores of one host can keep each other busy without end: let the network in from time to time.
+        for turn in 1u32.. {
+            let Some((node, input)) = self.ready.pop_front() else { return };
+            self.step(node, input);
+            if turn % 64 == 0 {
+                runtime::task::yield_now().await;
+            }
+        }
+    }
+
+    fn step(&mut self, node: NodeId, input: Input) {
+        let resident = self.residents.get_mut(&node).expect("inputs go to residents");
+        if resident.stopped {
+            return;
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        resident.core.step(Now { monotonic_ms: time::monotonic_ms(), wall_ms: time::now_ms() }, input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.execute(node, output);
+        }
+        self.outputs = outputs;
+    }
+
+    fn execute(&mut self, node: NodeId, output: Output) {
+        if let Some(file) = self.files.replaced_by(node, &output) {
+            return self.files.defer(file, node, output);
+        }
+        match output {
+            Output::Reply { connection, correlation, mut response, reads } => {
+                self.fill(node, &mut response, &reads);
+                self.reply(connection, correlation, Some(response));
+            }
+            Output::NoReply { connection, correlation } => self.reply(connection, correlation, None),
+            Output::Request { to, lane, id, request } => self.request(node, to, lane, id, request),
+            Output::Append { op, file, bytes } => {
+                let result = self.files.append(node, &file, &bytes);
+                self.done(node, op, result);
+            }
+            Output::Truncate { op, file, len } => self.done(node, op, self.files.truncate(node, &file, len)),
+            Output::Read { op, file, offset, len } => {
+                let result = self.files.read(node, &file, offset, len).map(DiskAnswer::Bytes).map_err(|_| DiskError);
+                self.ready.push_back((node, Input::DiskDone { op, result }));
+            }
+            Output::Replace { op, file, bytes } => {
+                if let Err(error) = self.files.replace(node, op, &file, &bytes) {
+                    self.done(node, op, Err(error));
+                }
+            }
+            Output::Remove { op, file } => {
+                if let Err(error) = self.files.remove(node, op, &file) {
+                    self.done(node, op, Err(error));
+                }
+            }
+            Output::Sync { op, files } => self.files.sync(node, op, &files),
+            Output::Timer { at_ms } => self.timers.set(node, at_ms),
+            Output::Note(note) => {
+                if let Some(mark) = note.mark() {
+                    runtime::reached!(mark);
+                }
+                if self.observer.is_on() {
+                    self.observer.observe(Event::Broker(note));
+                }
+            }
+            Output::Stopped => self.stopped(node),
+        }
+    }
+
+    fn done(&mut self, node: NodeId, op: u64, result: io::Result<()>) {
+        let result = result.map(|()| DiskAnswer::Done).map_err(|_| DiskError);
+        self.ready.push_back((node, Input::DiskDone { op, result }));
+    }
+
+    /// Reads what a fetch's answer names into it.
+    fn fill(&self, node: NodeId, response: &mut Response, reads: &[(usize, String, u64, u32)]) {
+        if reads.is_empty() {
+            return;
+        }
+        let Response::Fetch { partitions } = response else { panic!("only a fetch's answer is read from the disk") };
+        for (index, file, offset, len) in reads {
+            let partition = &mut partitions[*index];
+            match self.files.read(node, file, *offset, u64::from(*len)) {
+                Ok(bytes) if partition.records.is_empty() => partition.records = bytes,
+                Ok(bytes) => partition.records = [&partition.records[..], &bytes[..]].concat().into(),
+                Err(_) => *partition = FetchedPartition { error: Some(ErrorCode::KafkaStorageError), records: bytes::Bytes::new(), ..partition.clone() },
+            }
+        }
+    }
+
+    fn reply(&mut self, connection: u64, correlation: u32, response: Option<Response>) {
+        match self.peers.asker(connection, correlation) {
+            Some((node, id)) => self.ready.push_back((node, Input::Response { id, response })),
+            None => self.connections.reply(connection, correlation, response),
+        }
+    }
+
+    fn request(&mut self, from: NodeId, to: NodeId, lane: u8, id: u64, request: Request) {
+        if self.residents.get(&to).is_some_and(|resident| !resident.stopped) {
+            let (connection, correlation) = self.peers.ask_resident(from, to, id);
+            self.ready.push_back((to, Input::Request { connection, correlation, request }));
+        } else {
+            self.peers.ask(from, to, lane, id, &request);
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Request { connection, correlation, kind, request } => {
+                self.connections.asked(connection, correlation, kind);
+                match request {
+                    Ok(request) => self.ready.push_back((self.resident_for(&request), Input::Request { connection, correlation, request })),
+                    Err(code) => self.connections.reply(connection, correlation, Some(Response::Error(code))),
+                }
+            }
+            Arrival::Closed { connection } => {
+                self.connections.closed(connection);
+                self.ready.extend(self.residents.keys().map(|node| (*node, Input::Closed { connection })));
+            }
+            Arrival::Answer { node, id, response } => self.ready.push_back((node, Input::Response { id, response })),
+        }
+    }
+
+    /// Which core a request from outside is for: requests of brokers to the controller have kinds of their own.
+    fn resident_for(&self, request: &Request) -> NodeId {
+        let nodes: Vec<NodeId> = self.residents.keys().copied().collect();
+        let to_controller = matches!(
+            request,
+            Request::RegisterBroker { .. }
+                | Request::BrokerHeartbeat { .. }
+                | Request::AlterPartition { .. }
+                | Request::FetchMetadata { .. }
+                | Request::AllocateProducerIds { .. }
+        );
+        if to_controller && nodes[0] == CONTROLLER { CONTROLLER } else { *nodes.last().expect("a host has a core") }
+    }
+
+    fn finish_round(&mut self, round: files::Round) {
+        for (node, op, result) in round.done {
+            self.done(node, op, result);
+        }
+        for (node, output) in round.freed {
+            self.execute(node, output);
+        }
+    }
+
+    /// Brokers leave first: they hand their leaderships over through the controller.
+    fn begin_shut_down(&mut self) {
+        self.stop_by_ms = Some(time::monotonic_ms() + self.shut_down_timeout_ms);
+        let controller_only = self.residents.len() == 1;
+        for node in self.residents.keys() {
+            self.timers.set(*node, time::monotonic_ms() + self.shut_down_timeout_ms);
+            if *node != CONTROLLER || controller_only {
+                self.ready.push_back((*node, Input::ShutDown));
+            }
+        }
+    }
+
+    fn stopped(&mut self, node: NodeId) {
+        self.residents.get_mut(&node).expect("only residents stop").stopped = true;
+        let mut living = self.residents.iter().filter(|(_, resident)| !resident.stopped);
+        if let (Some((&CONTROLLER, _)), None, Some(_)) = (living.next(), living.next(), self.stop_by_ms) {
+            self.ready.push_back((CONTROLLER, Input::ShutDown));
+        }
+    }
+
+    fn is_finished(&self) -> io::Result<bool> {
+        let stopped = self.residents.values().filter(|resident| resident.stopped).count();
+        match self.stop_by_ms {
+            Some(by_ms) => Ok(stopped == self.residents.len() || by_ms <= time::monotonic_ms()),
+            None if stopped > 0 => Err(io::Error::other("a core ended by itself")),
+            None => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What lies between a reader's fetching task and the application: per partition a position, records that came, and whether more are wanted; and the
+//! group's news. Everything of a partition given up is swept away at once, so that nothing of it is delivered (A53).
+
+use crate::port::{Batch, ConsumerEvent, Next, Position, Reason};
+use broker::protocol::Tp;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+/// Something of a partition, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// Records.
+    Records(Batch),
+    /// The position moved without one.
+    Progress(Position),
+    /// The position is outside the log; nothing more before a seek.
+    OutOfRange { wanted: Position, log_start: Next, end: Next },
+    /// What was read is gone; nothing more before a seek.
+    Truncated { diverged_at: Position },
+}
+
+/// A partition held.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Next to fetch; `None` before the first seek.
+    pub position: Option<Position>,
+    /// Rises with each seek: what was asked before it counts no more.
+    pub seeks: u64,
+    /// The application wants no more for now.
+    pub paused: bool,
+    /// Nothing is fetched before a seek.
+    pub halted: bool,
+    /// Nothing is fetched before.
+    pub not_before_ms: u64,
+    /// Answers in a row that could not be read.
+    pub corrupt: u32,
+    /// Nothing was delivered since the last seek.
+    restarted: bool,
+    items: VecDeque<Item>,
+}
+
+impl Held {
+    /// From a position, or from the first seek on.
+    pub fn at(position: Option<Position>) -> Held {
+        Held { position, restarted: true, ..Held::default() }
+    }
+
+    /// Records that wait for the application.
+    pub fn buffered_records(&self) -> usize {
+        self.items.iter().map(|item| if let Item::Records(batch) = item { batch.records.len() } else { 0 }).sum()
+    }
+
+    /// Hands something to the application.
+    pub fn push(&mut self, item: Item) {
+        self.items.push_back(item);
+    }
+}
+
+/// What `Desk::take` gives.
+#[derive(Debug)]
+pub enum Taken {
+    /// News of the group.
+    Event(ConsumerEvent),
+    /// Something of a partition; `restarted`: the first since a seek.
+    Item { tp: Tp, item: Item, restarted: bool },
+}
+
+/// The state.
+#[derive(Debug, Default)]
+pub struct State {
+    /// By partition.
+    pub held: BTreeMap<Tp, Held>,
+    events: VecDeque<ConsumerEvent>,
+    /// Whose turn it was: partitions are served in turn.
+    last: Option<Tp>,
+    /// The reader is gone.
+    pub closed: bool,
+}
+
+/// The desk.
+#[derive(Debug, Default)]
+pub struct Desk {
+    state: Mutex<State>,
+    /// Wakes the fetching task.
+    pub wanted: Notify,
+    /// Wakes the application.
+    pub arrived: Notify,
+}
+
+impl Desk {
+    /// The state, for a moment.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic under the lock")
+    }
+
+    /// Tells the application something that concerns no single partition.
+    pub fn tell(&self, event: ConsumerEvent) {
+        self.state().events.push_back(event);
+        self.arrived.notify_one();
+    }
+
+    /// The reader is gone.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.wanted.notify_one();
+    }
+
+    /// Sets a position; nothing older comes after it.
+    pub fn seek(&self, tp: Tp, to: Position) {
+        if let Some(held) = self.state().held.get_mut(&tp) {
+            *held = Held { position: Some(to), seeks: held.seeks + 1, paused: held.paused, restarted: true, ..Held::default() };
+        }
+        self.wanted.notify_one();
+    }
+
+    /// Pauses, or goes on.
+    pub fn set_paused(&self, tp: Tp, paused: bool) {
+        if let Some(held) = self.state().held.get_mut(&tp) {
+            held.paused = paused;
+        }
+        self.wanted.notify_one();
+        self.arrived.notify_one();
+    }
+
+    /// The next thing for the application: news first, then partitions in turn.
+    pub fn take(&self) -> Option<Taken> {
+        let mut state = self.state();
+        if let Some(event) = state.events.pop_front() {
+            return Some(Taken::Event(event));
+        }
+        let after = state.last.map_or(0, |last| state.held.range(..=last).count());
+        let order: Vec<Tp> = state.held.keys().copied().collect();
+        let tp = (0..order.len()).map(|turn| order[(after + turn) % order.len()]).find(|tp| {
+            let held = &state.held[tp];
+            !held.paused && !held.items.is_empty()
+        })?;
+        state.last = Some(tp);
+        let held = state.held.get_mut(&tp).expect("just found");
+        let item = held.items.pop_front().expect("not empty");
+        let restarted = matches!(item, Item::Records(_)) && std::mem::take(&mut held.restarted);
+        drop(state);
+        self.wanted.notify_one();
+        Some(Taken::Item { tp, item, restarted })
+    }
+
+    /// This reader cannot go on.
+    pub fn fatal(&self, why: Reason) {
+        self.state().held.clear();
+        self.tell(ConsumerEvent::Fatal(why));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker::protocol::TopicId;
+
+    fn tp(partition: u32) -> Tp {
+        Tp { topic: TopicId(1), partition }
+    }
+
+    fn progress(next: i64) -> Item {
+        Item::Progress(Position { next: Next(next), epoch: None })
+    }
+
+    fn desk() -> Desk {
+        let desk = Desk::default();
+        for partition in 0..2 {
+            desk.state().held.insert(tp(partition), Held::at(Some(Position::START)));
+        }
+        desk
+    }
+
+    fn taken(desk: &Desk) -> Option<(u32, Item)> {
+        desk.take().map(|taken| match taken {
+            Taken::Item { tp, item, .. } => (tp.partition, item),
+            Taken::Event(event) => panic!("no event was told: {event:?}"),
+        })
+    }
+
+    #[test]
+    fn partitions_are_served_in_turn() {
+        let desk = desk();
+        for partition in 0..2 {
+            for next in 1..3 {
+                desk.state().held.get_mut(&tp(partition)).expect("held").push(progress(next));
+            }
+        }
+        let order: Vec<u32> = std::iter::from_fn(|| taken(&desk)).map(|(partition, _)| partition).collect();
+        assert_eq!(order, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_seek_sweeps_what_came_before_it() {
+        let desk = desk();
+        desk.state().held.get_mut(&tp(0)).expect("held").push(progress(5));
+        desk.seek(tp(0), Position::START);
+        assert_eq!(taken(&desk), None);
+        assert_eq!(desk.state().held[&tp(0)].seeks, 1);
+    }
+
+    #[test]
+    fn a_paused_partition_keeps_what_came() {
+        let desk = desk();
+        desk.state().held.get_mut(&tp(0)).expect("held").push(progress(5));
+        desk.set_paused(tp(0), true);
+        assert_eq!(taken(&desk), None);
+        desk.set_paused(tp(0), false);
+        assert_eq!(taken(&desk), Some((0, progress(5))));
+    }
+}

@@ -174,7 +174,7 @@ fn withdraw(resting: &mut Resting, lots: i64, by_taker: bool, last_number: &mut 
     } else if resting.lots == 0 {
         out.push(Action::Cancel { number: resting.number });
     } else {
-        out.push(Action::Reduce { number: resting.number, lots });
+        out.push(Action::Reduce { number: resting.number, lots, left: resting.lots });
     }
     resting.lots
 }

@@ -1,10 +1,11 @@
-//! Real order flow: recorded market data, read ([`lobster`]), turned into orders ([`Mapping`]).
+//! Real order flow: recorded market data, read ([`lobster`]), turned into actions on a book ([`Mapping`]) or into orders of clients ([`player`]).
 //!
 //! A recording names orders that nobody here placed, and shows executions without their takers. The mapping invents both, so that a book which is
 //! played the actions stands where the recorded one stood.
 
 pub mod lobster;
 mod mapping;
+pub mod player;
 
 pub use mapping::Mapping;
 
@@ -17,8 +18,8 @@ pub enum Action {
     Rest { number: u64, side: Side, price_ticks: i64, lots: i64 },
     /// A limit order, immediate or cancel: the taker of a recorded execution.
     Take { number: u64, side: Side, price_ticks: i64, lots: i64 },
-    /// A resting order becomes smaller by `lots`, and stays.
-    Reduce { number: u64, lots: i64 },
+    /// A resting order becomes smaller by `lots`, and stays with `left`.
+    Reduce { number: u64, lots: i64, left: i64 },
     /// A resting order goes.
     Cancel { number: u64 },
 }

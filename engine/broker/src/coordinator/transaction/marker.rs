@@ -26,6 +26,18 @@ impl Markers {
     pub(super) fn of(partitions: &BTreeSet<Tp>) -> Self {
         Markers { missing: partitions.iter().map(|&tp| (tp, None)).collect(), partitions: partitions.len() }
     }
+
+    /// Requests under way to a node that no longer leads one of their partitions: it may be silent for ever. A late answer must not count, for the
+    /// next transaction may have the same epoch; all partitions of such a request are asked for anew.
+    fn give_up(&mut self, step: &Step<'_>) -> BTreeSet<u64> {
+        let is_elsewhere = |tp: Tp, node: NodeId| step.view.leader(tp).is_some_and(|leader| leader != node);
+        let asked = self.missing.iter().filter_map(|(&tp, asked)| asked.map(|(token, node)| (tp, token, node)));
+        let given_up: BTreeSet<u64> = asked.filter(|&(tp, _, node)| is_elsewhere(tp, node)).map(|(_, token, _)| token).collect();
+        for asked in self.missing.values_mut() {
+            *asked = asked.filter(|(token, _)| !given_up.contains(token));
+        }
+        given_up
+    }
 }
 
 impl Transaction {
@@ -36,19 +48,13 @@ impl Transaction {
         if markers.missing.is_empty() {
             return self.complete(step, id);
         }
+        for token in markers.give_up(step) {
+            step.desk.asked.remove(&token);
+        }
         let mut by_leader: BTreeMap<NodeId, Vec<Tp>> = BTreeMap::new();
         let mut leaderless = false;
-        for (&tp, asked) in &mut markers.missing {
-            let leader = step.view.leader(tp);
-            if let &mut Some((token, node)) = asked {
-                if leader.is_none() || leader == Some(node) {
-                    continue;
-                }
-                // The former leader may be silent for ever; its late answer must not count, for the next transaction may have the same epoch.
-                step.desk.asked.remove(&token);
-            }
-            *asked = None;
-            match leader {
+        for &tp in markers.missing.iter().filter(|(_, asked)| asked.is_none()).map(|(tp, _)| tp) {
+            match step.view.leader(tp) {
                 Some(node) => by_leader.entry(node).or_default().push(tp),
                 None => leaderless = true,
             }

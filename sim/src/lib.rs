@@ -1,1 +1,20 @@
-//! `sim`
+//! The simulated world, the history that is taken in it, and what is said about a run. Knows nothing of orders: this is what makes the harness
+//! usable for somebody else's service on a log.
+//!
+//! * [`world`]: nodes, network, disks and clocks under one seed, and the verbs that faults are made of.
+//! * [`history`]: facts taken at the ports, their digest, JSON Lines.
+//! * [`invariants`]: properties of the log, one per file.
+//! * [`plan`]: a run as data; [`shrink`]: a smaller plan that breaks the same invariant; [`meta`]: is the harness itself deterministic?
+//! * [`report`]: the screens. [`conformance`]: what every Disk must do.
+//!
+//! **Architecture invariants.** Invariants read the history and nothing else. Only `world/` names a cfg. A fault can do only what [`World`] offers.
+
+pub mod history;
+pub mod plan;
+pub mod reached;
+pub mod world;
+
+pub use history::{Entry, History};
+pub use plan::{Plan, PlannedFault, Trigger, Workload};
+pub use reached::Reached;
+pub use world::{Crash, Ended, NodeCtx, NodeState, RunOutcome, Settings, World, run};

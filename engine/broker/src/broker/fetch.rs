@@ -86,8 +86,10 @@ impl Broker {
             return;
         }
         let leader = self.leader_mut(partition.tp).expect("just seen");
-        if leader.fetched(node, broker_epoch, partition.offset, end, now_ms) == Ok(true) {
-            self.maybe_expand_isr(partition.tp, node);
+        let Ok(news) = leader.fetched(node, broker_epoch, partition.offset, end, now_ms) else { return };
+        // Also without news: it may have become eligible, or an earlier wish may have been refused.
+        self.maybe_expand_isr(partition.tp, node);
+        if news {
             self.advance_high_watermark(partition.tp);
         }
     }

@@ -1,0 +1,8 @@
+//! A cluster of cores in memory: one test per row of Kafka's behaviour, and random runs over many seeds.
+#![allow(clippy::disallowed_methods)]
+
+mod client;
+mod disk;
+mod rng;
+mod rows;
+mod world;

@@ -1,0 +1,3 @@
+//! One row, one file.
+
+mod thin_path;

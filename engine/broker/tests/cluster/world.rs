@@ -1,0 +1,410 @@
+//! A deterministic cluster: brokers, a controller and clients under one seed, which decides every delay. Connections are ordered; a cut direction
+//! holds what is sent until it heals; a kill keeps the page cache, a power loss may not.
+
+use crate::disk::Disk;
+use crate::rng::Rng;
+use broker::protocol::CONTROLLER;
+use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, DiskAnswer, Input, NodeId, Note, Now, Output, Request, RequestId, Response};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Clients are nodes too, without a core.
+pub const CLIENT: NodeId = 1_000;
+
+enum Event {
+    Input { node: NodeId, life: u64, input: Input },
+    Synced { node: NodeId, life: u64, op: u64, covered: Vec<(String, Vec<u8>)> },
+    Deliver { from: NodeId, to: NodeId, message: Message },
+}
+
+enum Message {
+    Request { lane: u8, id: RequestId, from_life: u64, request: Request },
+    /// To the sender of `id`, in its life.
+    Response { id: RequestId, life: u64, response: Option<Response> },
+}
+
+/// Replies of one connection wait for those before them.
+#[derive(Default)]
+struct Connection {
+    from: NodeId,
+    from_life: u64,
+    lane: u8,
+    order: VecDeque<(u32, RequestId, Option<Option<Response>>)>,
+}
+
+struct Node {
+    core: Option<Box<dyn Core>>,
+    disk: Disk,
+    life: u64,
+    paused: bool,
+    stash: Vec<Event>,
+    connections: BTreeMap<u64, Connection>,
+}
+
+pub struct World {
+    pub rng: Rng,
+    pub now_us: u64,
+    pub broker_config: BrokerConfig,
+    pub controller_config: ControllerConfig,
+    nodes: BTreeMap<NodeId, Node>,
+    events: BTreeMap<(u64, u64), Event>,
+    serial: u64,
+    cuts: BTreeSet<(NodeId, NodeId)>,
+    held: Vec<(NodeId, NodeId, Message)>,
+    last_delivery: BTreeMap<(NodeId, NodeId, u8), u64>,
+    outstanding: BTreeMap<(NodeId, RequestId), NodeId>,
+    pub answers: BTreeMap<RequestId, Option<Response>>,
+    next_ticket: RequestId,
+    pub notes: Vec<(NodeId, Note)>,
+    pub stopped: BTreeSet<NodeId>,
+    pub steps: u64,
+}
+
+impl World {
+    /// A controller and `brokers` brokers, started.
+    pub fn new(seed: u64, brokers: u32) -> Self {
+        let controller_config = if brokers < 3 { ControllerConfig::single_node() } else { ControllerConfig::default() };
+        Self::with_configs(seed, brokers, BrokerConfig::new(1, "unset"), controller_config)
+    }
+
+    pub fn with_configs(seed: u64, brokers: u32, broker_config: BrokerConfig, controller_config: ControllerConfig) -> Self {
+        let mut world = World {
+            rng: Rng::new(seed),
+            now_us: 1_000_000,
+            broker_config,
+            controller_config,
+            nodes: BTreeMap::new(),
+            events: BTreeMap::new(),
+            serial: 0,
+            cuts: BTreeSet::new(),
+            held: Vec::new(),
+            last_delivery: BTreeMap::new(),
+            outstanding: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            next_ticket: 1 << 40,
+            notes: Vec::new(),
+            stopped: BTreeSet::new(),
+            steps: 0,
+        };
+        for node in 0..=brokers {
+            world.nodes.insert(
+                node,
+                Node { core: None, disk: Disk::default(), life: 0, paused: false, stash: Vec::new(), connections: BTreeMap::new() },
+            );
+            world.start(node);
+        }
+        world
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.now_us / 1_000
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic_ms: self.now_ms(), wall_ms: 1_700_000_000_000 + self.now_ms() }
+    }
+
+    pub fn disk(&mut self, node: NodeId) -> &mut Disk {
+        &mut self.nodes.get_mut(&node).expect("exists").disk
+    }
+
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.nodes[&node].core.is_some()
+    }
+
+    // faults ------------------------------------------------------------------------------------
+
+    pub fn start(&mut self, id: NodeId) {
+        let core: Box<dyn Core> = if id == CONTROLLER {
+            Box::new(Controller::new(self.controller_config))
+        } else {
+            Box::new(Broker::new(BrokerConfig { node: id, address: format!("broker-{id}"), ..self.broker_config.clone() }))
+        };
+        let node = self.nodes.get_mut(&id).expect("exists");
+        assert!(node.core.is_none(), "{id} runs");
+        node.core = Some(core);
+        node.life += 1;
+        self.stopped.remove(&id);
+        let (life, listing) = (node.life, node.disk.listing());
+        self.serial += 1;
+        let incarnation = self.serial;
+        self.schedule(100, Event::Input { node: id, life, input: Input::Start { listing, incarnation } });
+    }
+
+    pub fn kill(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("exists");
+        node.core = None;
+        node.life += 1;
+        node.paused = false;
+        node.connections.clear();
+        let stash = std::mem::take(&mut node.stash);
+        for event in stash {
+            self.schedule(100, event);
+        }
+        let broken: Vec<(NodeId, RequestId)> = self.outstanding.iter().filter(|&(_, &to)| to == id).map(|(&key, _)| key).collect();
+        broken.into_iter().for_each(|(from, request)| self.answer(id, from, request, None));
+        self.outstanding.retain(|&(from, _), _| from != id);
+    }
+
+    pub fn power_loss(&mut self, id: NodeId) {
+        self.kill(id);
+        let node = self.nodes.get_mut(&id).expect("exists");
+        node.disk.lose_power(&mut self.rng);
+    }
+
+    pub fn pause(&mut self, id: NodeId) {
+        self.nodes.get_mut(&id).expect("exists").paused = true;
+    }
+
+    pub fn resume(&mut self, id: NodeId) {
+        let node = self.nodes.get_mut(&id).expect("exists");
+        node.paused = false;
+        for (nth, event) in (0..).zip(std::mem::take(&mut node.stash)) {
+            self.schedule(nth, event);
+        }
+    }
+
+    pub fn shut_down(&mut self, id: NodeId) {
+        let life = self.nodes[&id].life;
+        self.schedule(100, Event::Input { node: id, life, input: Input::ShutDown });
+    }
+
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        self.cuts.insert((from, to));
+    }
+
+    /// Cuts a node off from every other node; not from clients.
+    pub fn isolate(&mut self, id: NodeId) {
+        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|&other| other != id).collect();
+        for other in others {
+            self.cut(id, other);
+            self.cut(other, id);
+        }
+    }
+
+    pub fn heal(&mut self) {
+        self.cuts.clear();
+        for (from, to, message) in std::mem::take(&mut self.held) {
+            self.send(from, to, message);
+        }
+    }
+
+    /// Breaks every connection from one node to another: what is under way may arrive, its answers do not.
+    pub fn break_connections(&mut self, from: NodeId, to: NodeId) {
+        let broken: Vec<RequestId> = self.outstanding.iter().filter(|&(&(asker, _), &asked)| asker == from && asked == to).map(|(&(_, id), _)| id).collect();
+        broken.into_iter().for_each(|id| self.answer(to, from, id, None));
+    }
+
+    // messages ----------------------------------------------------------------------------------
+
+    /// A client's request; the answer appears in `answers` under the ticket.
+    pub fn send_request(&mut self, to: NodeId, request: Request) -> RequestId {
+        self.send_as(CLIENT, to, request)
+    }
+
+    pub fn send_as(&mut self, client: NodeId, to: NodeId, request: Request) -> RequestId {
+        self.next_ticket += 1;
+        let id = self.next_ticket;
+        self.outstanding.insert((client, id), to);
+        self.send(client, to, Message::Request { lane: 0, id, from_life: 0, request });
+        id
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        let lane = match message {
+            Message::Request { lane, .. } => lane,
+            Message::Response { .. } => 9,
+        };
+        let last = self.last_delivery.get(&(from, to, lane)).copied().unwrap_or(0);
+        let at = (self.now_us + 100 + self.rng.below(2_000)).max(last + 1);
+        self.last_delivery.insert((from, to, lane), at);
+        self.serial += 1;
+        self.events.insert((at, self.serial), Event::Deliver { from, to, message });
+    }
+
+    fn answer(&mut self, from: NodeId, to: NodeId, id: RequestId, response: Option<Response>) {
+        let life = self.nodes.get(&to).map_or(0, |node| node.life);
+        self.send(from, to, Message::Response { id, life, response });
+    }
+
+    fn schedule(&mut self, delay_us: u64, event: Event) {
+        self.serial += 1;
+        self.events.insert((self.now_us + delay_us, self.serial), event);
+    }
+
+    // time --------------------------------------------------------------------------------------
+
+    /// Runs until nothing is left to do before that time.
+    pub fn run_ms(&mut self, ms: u64) {
+        let until = self.now_us + ms * 1_000;
+        while self.events.first_key_value().is_some_and(|(&(at, _), _)| at <= until) {
+            self.one_event();
+        }
+        self.now_us = until;
+    }
+
+    /// Runs until the condition holds; panics after `ms_max`.
+    #[track_caller]
+    pub fn run_until(&mut self, what: &str, ms_max: u64, mut holds: impl FnMut(&mut World) -> bool) {
+        let until = self.now_us + ms_max * 1_000;
+        while !holds(self) {
+            if self.events.first_key_value().is_none_or(|(&(at, _), _)| at > until) {
+                for (node, note) in self.notes.iter().skip(self.notes.len().saturating_sub(40)) {
+                    println!("{node}: {note:?}");
+                }
+                panic!("not within {ms_max} ms: {what}");
+            }
+            self.one_event();
+        }
+    }
+
+    fn one_event(&mut self) {
+        let ((at, _), event) = self.events.pop_first().expect("there is one");
+        self.now_us = at;
+        let target = match &event {
+            Event::Input { node, .. } | Event::Synced { node, .. } => *node,
+            Event::Deliver { from, to, .. } => {
+                if self.cuts.contains(&(*from, *to)) {
+                    let Event::Deliver { from, to, message } = event else { unreachable!() };
+                    return self.held.push((from, to, message));
+                }
+                *to
+            }
+        };
+        if let Some(node) = self.nodes.get_mut(&target)
+            && node.paused
+        {
+            return node.stash.push(event);
+        }
+        match event {
+            Event::Input { node, life, input } => self.step(node, life, input),
+            Event::Synced { node, life, op, covered } => {
+                if self.nodes[&node].life == life {
+                    self.disk(node).end_sync(covered);
+                    self.step(node, life, Input::DiskDone { op, result: Ok(DiskAnswer::Done) });
+                }
+            }
+            Event::Deliver { from, to, message: Message::Request { lane, id, from_life, request } } => self.deliver_request(from, to, lane, id, from_life, request),
+            Event::Deliver { to, message: Message::Response { id, life, response }, .. } => {
+                if self.outstanding.remove(&(to, id)).is_none() {
+                    return;
+                }
+                if to >= CLIENT {
+                    self.answers.insert(id, response);
+                } else {
+                    self.step(to, life, Input::Response { id, response });
+                }
+            }
+        }
+    }
+
+    fn deliver_request(&mut self, from: NodeId, to: NodeId, lane: u8, id: RequestId, from_life: u64, request: Request) {
+        let node = self.nodes.get_mut(&to).expect("a node is asked");
+        if node.core.is_none() || self.stopped.contains(&to) {
+            return self.answer(to, from, id, None);
+        }
+        let known = node.connections.iter().find(|(_, c)| c.from == from && c.from_life == from_life && c.lane == lane).map(|(&number, _)| number);
+        let number = known.unwrap_or_else(|| {
+            self.serial += 1;
+            node.connections.insert(self.serial, Connection { from, from_life, lane, order: VecDeque::new() });
+            self.serial
+        });
+        self.serial += 1;
+        let correlation = self.serial as u32;
+        node.connections.get_mut(&number).expect("just made").order.push_back((correlation, id, None));
+        let life = node.life;
+        self.step(to, life, Input::Request { connection: number, correlation, request });
+    }
+
+    fn step(&mut self, id: NodeId, life: u64, input: Input) {
+        let now = self.now();
+        let node = self.nodes.get_mut(&id).expect("a node steps");
+        let (Some(core), true) = (node.core.as_mut(), node.life == life) else { return };
+        self.steps += 1;
+        let mut out = Vec::new();
+        core.step(now, input, &mut out);
+        for output in out {
+            self.execute(id, life, output);
+        }
+    }
+
+    fn execute(&mut self, id: NodeId, life: u64, output: Output) {
+        let done = |op| Event::Input { node: id, life, input: Input::DiskDone { op, result: Ok(DiskAnswer::Done) } };
+        let broken = self.disk(id).broken;
+        match output {
+            Output::Append { op, .. } | Output::Truncate { op, .. } | Output::Replace { op, .. } | Output::Remove { op, .. } | Output::Sync { op, .. } | Output::Read { op, .. }
+                if broken =>
+            {
+                self.schedule(50, Event::Input { node: id, life, input: Input::DiskDone { op, result: Err(broker::DiskError) } });
+            }
+            Output::Append { op, file, bytes } => {
+                self.disk(id).append(&file, &bytes);
+                let delay = self.rng.below(300);
+                self.schedule(delay, done(op));
+            }
+            Output::Truncate { op, file, len } => {
+                self.disk(id).truncate(&file, len);
+                self.schedule(10, done(op));
+            }
+            Output::Replace { op, file, bytes } => {
+                self.disk(id).replace(&file, &bytes);
+                self.schedule(1_000, done(op));
+            }
+            Output::Remove { op, file } => {
+                self.disk(id).remove(&file);
+                self.schedule(10, done(op));
+            }
+            Output::Sync { op, files } => {
+                let covered = self.disk(id).begin_sync(&files);
+                let delay = 500 + self.rng.below(4_000);
+                self.schedule(delay, Event::Synced { node: id, life, op, covered });
+            }
+            Output::Read { op, file, offset, len } => {
+                let result = self.disk(id).read(&file, offset, len);
+                self.schedule(50, Event::Input { node: id, life, input: Input::DiskDone { op, result } });
+            }
+            Output::Timer { at_ms } => {
+                let delay = (at_ms * 1_000).saturating_sub(self.now_us);
+                self.schedule(delay, Event::Input { node: id, life, input: Input::Tick });
+            }
+            Output::Note(note) => self.notes.push((id, note)),
+            Output::Stopped => drop(self.stopped.insert(id)),
+            Output::Request { to, lane, id: request_id, request } => {
+                self.outstanding.insert((id, request_id), to);
+                self.send(id, to, Message::Request { lane, id: request_id, from_life: life, request });
+            }
+            Output::NoReply { connection, correlation } => self.finish(id, connection, correlation, None),
+            Output::Reply { connection, correlation, mut response, reads } => {
+                if let Response::Fetch { partitions } = &mut response {
+                    for (at, file, position, len) in reads {
+                        let Ok(DiskAnswer::Bytes(bytes)) = self.disk(id).read(&file, position, u64::from(len)) else { panic!("a read gives bytes") };
+                        assert_eq!(bytes.len(), len as usize, "a fetch names bytes that are there");
+                        partitions[at].records = bytes;
+                    }
+                } else {
+                    assert!(reads.is_empty());
+                }
+                self.finish(id, connection, correlation, Some(response));
+            }
+        }
+    }
+
+    /// Replies of a connection leave in the order of its requests.
+    fn finish(&mut self, id: NodeId, number: u64, correlation: u32, response: Option<Response>) {
+        let Some(connection) = self.nodes.get_mut(&id).expect("exists").connections.get_mut(&number) else { return };
+        let slot = connection.order.iter_mut().find(|slot| slot.0 == correlation).expect("a request is answered once");
+        assert!(slot.2.is_none(), "a request is answered once");
+        slot.2 = Some(response);
+        let from = connection.from;
+        let mut ready = Vec::new();
+        while connection.order.front().is_some_and(|slot| slot.2.is_some()) {
+            let (_, request, response) = connection.order.pop_front().expect("just seen");
+            ready.push((request, response.expect("just seen")));
+        }
+        for (request, response) in ready {
+            match response {
+                Some(response) => self.answer(id, from, request, Some(response)),
+                None => drop(self.outstanding.remove(&(from, request))),
+            }
+        }
+    }
+}

@@ -108,7 +108,11 @@ fn spec_of(topic: Topic, config: &BootstrapConfig) -> TopicSpec {
 fn records(config: &BootstrapConfig, topics: &[TopicInfo]) -> Vec<(Tp, Body)> {
     let info = |topic: Topic| &topics[Topic::ALL.iter().position(|of_all| *of_all == topic).expect("every topic was looked up")];
     let (accounts, orders) = (info(Topic::AccountCommands), info(Topic::OrderCommands));
-    let mut records = Vec::new();
+    // The time first: before its first tick a machine lives in 1970, and would forget what it accepted there.
+    let time_ms = now_ms();
+    let mut records: Vec<(Tp, Body)> = Vec::new();
+    records.extend((0..orders.partitions).map(|partition| (orders.tp(partition), Body::OrderCommand(OrderCommand::Tick { time_ms }))));
+    records.extend((0..accounts.partitions).map(|partition| (accounts.tp(partition), Body::AccountCommand(AccountCommand::Tick { time_ms }))));
     for spec in &config.listings {
         records.push((orders.tp(partition_of_symbol(spec.symbol, orders.partitions)), Body::OrderCommand(OrderCommand::Listing(*spec))));
     }

@@ -18,3 +18,6 @@ pub use history::{Entry, History};
 pub use plan::{Plan, PlannedFault, Trigger, Workload};
 pub use reached::Reached;
 pub use world::{Crash, Ended, NodeCtx, NodeState, RunOutcome, Settings, World, run};
+
+/// What a fault needs to name and may not depend on itself.
+pub use {broker, log, runtime};

@@ -7,8 +7,8 @@ use crate::tree::Tree;
 
 pub const RULE: Rule = Rule { name: "cfgs", about: "only the runtime, sim's world and scenarios' main name a world", check };
 
-/// `xtask` sets the cfgs and is compiled without any.
-const MAY_NAME: &[&str] = &["engine/runtime/", "sim/src/world/", "scenarios/src/main.rs", "xtask/"];
+/// `xtask` sets the cfgs and is compiled without any; an integration test of a world is compiled for that world only.
+const MAY_NAME: &[&str] = &["engine/runtime/", "faults/tests/", "scenarios/src/main.rs", "scenarios/tests/", "sim/src/world/", "sim/tests/", "xtask/"];
 
 fn check(tree: &Tree) -> Result<Vec<String>> {
     Ok(findings(&tree.sources()?))

@@ -6,6 +6,7 @@
 mod alarm;
 mod cluster;
 mod config;
+mod group;
 mod lookup;
 mod producer;
 mod reader;

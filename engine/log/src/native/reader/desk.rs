@@ -3,7 +3,7 @@
 
 use crate::port::{Batch, ConsumerEvent, Next, Position, Reason};
 use broker::protocol::Tp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -76,6 +76,10 @@ pub struct State {
     last: Option<Tp>,
     /// The reader is gone.
     pub closed: bool,
+    /// Partitions the group gave: the application has, or will hear that it has them.
+    leased: BTreeSet<Tp>,
+    /// To which member, in which generation.
+    member: (String, i32),
 }
 
 /// The desk.
@@ -86,6 +90,8 @@ pub struct Desk {
     pub wanted: Notify,
     /// Wakes the application.
     pub arrived: Notify,
+    /// Wakes the member: the application gave partitions up.
+    pub revoked: Notify,
 }
 
 impl Desk {
@@ -98,6 +104,50 @@ impl Desk {
     pub fn tell(&self, event: ConsumerEvent) {
         self.state().events.push_back(event);
         self.arrived.notify_one();
+    }
+
+    /// Hands partitions over. They are held from the moment the application hears of it, and fetched from its seek on.
+    pub fn give(&self, assigned: ConsumerEvent, tps: &[Tp], member: (String, i32)) {
+        let mut state = self.state();
+        state.leased = tps.iter().copied().collect();
+        state.member = member;
+        drop(state);
+        self.tell(assigned);
+    }
+
+    /// Asks the application to finish with all it was given; nothing more of it is delivered.
+    pub fn revoke(&self, deadline_ms: u64) {
+        let mut state = self.state();
+        let tps: Vec<Tp> = state.leased.iter().copied().collect();
+        state.held.retain(|tp, _| !tps.contains(tp));
+        drop(state);
+        self.tell(ConsumerEvent::Revoking { tps, deadline_ms });
+    }
+
+    /// The application is done with these: which of them it had, and as whom.
+    pub fn give_up(&self, tps: &[Tp]) -> (Vec<Tp>, (String, i32)) {
+        let mut state = self.state();
+        let had: Vec<Tp> = tps.iter().copied().filter(|tp| state.leased.remove(tp)).collect();
+        state.held.retain(|tp, _| !had.contains(tp));
+        let member = state.member.clone();
+        drop(state);
+        self.revoked.notify_one();
+        (had, member)
+    }
+
+    /// Takes everything back at once: which partitions the application still had.
+    pub fn release(&self) -> Vec<Tp> {
+        let mut state = self.state();
+        let tps: Vec<Tp> = std::mem::take(&mut state.leased).into_iter().collect();
+        state.held.retain(|tp, _| !tps.contains(tp));
+        // An application that was slow to hear it has nothing left to finish.
+        state.events.retain(|event| !matches!(event, ConsumerEvent::Revoking { .. }));
+        tps
+    }
+
+    /// Has the application nothing of the group's any more?
+    pub fn is_released(&self) -> bool {
+        self.state().leased.is_empty()
     }
 
     /// The reader is gone.
@@ -127,6 +177,11 @@ impl Desk {
     pub fn take(&self) -> Option<Taken> {
         let mut state = self.state();
         if let Some(event) = state.events.pop_front() {
+            match &event {
+                ConsumerEvent::Assigned { leases, .. } => state.held.extend(leases.iter().map(|lease| (lease.tp, Held::at(None)))),
+                ConsumerEvent::Revoking { tps, .. } | ConsumerEvent::Lost { tps } => state.held.retain(|tp, _| !tps.contains(tp)),
+                _ => {}
+            }
             return Some(Taken::Event(event));
         }
         let after = state.last.map_or(0, |last| state.held.range(..=last).count());

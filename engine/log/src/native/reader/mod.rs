@@ -5,11 +5,13 @@ mod fetcher;
 mod visible;
 
 use super::alarm::Alarm;
+use super::group::{Membership, commit};
 use super::{Native, Shared};
 use crate::history::Event;
 use crate::port::{ConsumerEvent, GroupProof, Outcome, Position, Reader, Reason, Subscription};
 use broker::protocol::{Isolation, Tp};
-use desk::{Desk, Held, Item, Taken};
+pub(super) use desk::Desk;
+use desk::{Held, Item, Taken};
 use fetcher::Fetcher;
 use runtime::time;
 use std::sync::Arc;
@@ -22,20 +24,23 @@ pub struct NativeReader {
     isolation: Isolation,
     desk: Arc<Desk>,
     alarm: Alarm,
+    /// `None`: it reads what it was told to, in no group.
+    membership: Option<Membership>,
 }
 
 impl Native {
     pub(super) fn open_reader(&self, subscription: Subscription, isolation: Isolation) -> NativeReader {
         let shared = self.shared.clone();
         let desk = Arc::new(Desk::default());
-        match subscription {
+        let membership = match subscription {
             Subscription::Assigned(positions) => {
                 desk.state().held.extend(positions.into_iter().map(|(tp, position)| (tp, Held::at(Some(position)))));
+                None
             }
-            Subscription::Group { .. } => {}
-        }
+            Subscription::Group { group, topics, instance_id } => Some(Membership::open(shared.clone(), desk.clone(), group, topics, instance_id)),
+        };
         runtime::task::spawn(Fetcher::new(shared.clone(), desk.clone(), isolation).run());
-        NativeReader { number: shared.number(), shared, isolation, desk, alarm: Alarm::default() }
+        NativeReader { number: shared.number(), shared, isolation, desk, alarm: Alarm::default(), membership }
     }
 }
 
@@ -49,7 +54,7 @@ impl NativeReader {
             Item::Records(batch) => {
                 self.shared.observe(|| Event::Delivered {
                     reader: self.number,
-                    group: None,
+                    group: self.membership.as_ref().map(|membership| membership.group().to_owned()),
                     tp,
                     isolation: self.isolation,
                     restarted,
@@ -72,6 +77,7 @@ impl Drop for NativeReader {
 
 impl Reader for NativeReader {
     async fn next(&mut self, until_ms: u64) -> ConsumerEvent {
+        let _polling = self.membership.as_ref().map(|membership| membership.poll(until_ms));
         loop {
             if let Some(taken) = self.desk.take() {
                 return self.event(taken);
@@ -98,11 +104,26 @@ impl Reader for NativeReader {
         self.desk.seek(tp, to);
     }
 
-    fn revoked(&mut self, _tps: &[Tp]) {}
-
-    async fn commit(&mut self, _proof: GroupProof<'_>, _at: &[(Tp, Position)], _deadline_ms: u64) -> Outcome<()> {
-        Outcome::NotDone(Reason::Ended("this reader is in no group".to_owned()))
+    fn revoked(&mut self, tps: &[Tp]) {
+        let (had, (member, generation)) = self.desk.give_up(tps);
+        if let Some(membership) = &self.membership
+            && !had.is_empty()
+        {
+            let group = membership.group().to_owned();
+            self.shared.observe(|| Event::Revoked { group, member, generation, tps: had, lost: false });
+        }
     }
 
-    async fn leave(self) {}
+    async fn commit(&mut self, proof: GroupProof<'_>, at: &[(Tp, Position)], deadline_ms: u64) -> Outcome<()> {
+        match &self.membership {
+            Some(membership) => commit(&self.shared, &mut *membership.coordinator().lock().await, proof, at, deadline_ms).await,
+            None => Outcome::NotDone(Reason::Ended("this reader is in no group".to_owned())),
+        }
+    }
+
+    async fn leave(mut self) {
+        if let Some(membership) = self.membership.take() {
+            membership.leave().await;
+        }
+    }
 }

@@ -1,0 +1,250 @@
+//! One member's life: join, be given partitions, beat, give them up, join again.
+
+use super::join::Joined;
+use crate::history::Event;
+use crate::native::Shared;
+use crate::native::alarm::Alarm;
+use crate::native::cluster::Links;
+use crate::native::lookup::{Coordinator, Failure, before};
+use crate::native::reader::Desk;
+use crate::port::{ConsumerEvent, Lease, Reason, StartPoint};
+use broker::protocol::{CoordinatorKind, ErrorCode, Request, TopicId, Tp};
+use runtime::{BoxFuture, time};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
+
+/// The member's task.
+pub struct Member {
+    pub(super) shared: Arc<Shared>,
+    desk: Arc<Desk>,
+    pub(super) coordinator: Coordinator,
+    pub(super) group: String,
+    pub(super) topics: Vec<String>,
+    pub(super) instance_id: Option<String>,
+    /// Empty: not known to the coordinator.
+    pub(super) member_id: String,
+    pub(super) generation: i32,
+    /// As a leader: what the topics were when it divided them.
+    pub(super) divided: Option<Vec<Option<(TopicId, u32)>>>,
+    polled_ms: Arc<AtomicU64>,
+}
+
+/// Why a member does not go on.
+pub struct Ended(pub Reason);
+
+/// Why a generation is over.
+enum Over {
+    /// Another one begins.
+    Rebalance,
+    /// The partitions are not this member's any more.
+    Lost,
+    /// The member is put out for good.
+    Ended(Reason),
+}
+
+enum Stage {
+    /// Asks what was committed; the application knows nothing yet.
+    Positions(BoxFuture<'static, Vec<(Tp, StartPoint)>>),
+    Steady,
+    /// The application is finishing.
+    Revoking {
+        deadline_ms: u64,
+    },
+}
+
+impl Member {
+    /// One that has not joined yet.
+    pub fn new(
+        shared: Arc<Shared>,
+        desk: Arc<Desk>,
+        coordinator: Coordinator,
+        group: String,
+        topics: Vec<String>,
+        instance_id: Option<String>,
+        polled_ms: Arc<AtomicU64>,
+    ) -> Member {
+        Member { shared, desk, coordinator, group, topics, instance_id, member_id: String::new(), generation: -1, divided: None, polled_ms }
+    }
+
+    /// Until the reader leaves or is dropped.
+    pub async fn run(mut self, mut asked_to_leave: oneshot::Receiver<oneshot::Sender<()>>) {
+        let left = runtime::select! {
+            asked = &mut asked_to_leave => asked.ok(),
+            Ended(why) = self.live() => {
+                self.desk.fatal(why);
+                None
+            }
+        };
+        if let Some(left) = left {
+            let held = self.desk.release();
+            if !held.is_empty() {
+                self.observe_revoked(held, false);
+            }
+            self.leave().await;
+            // Who left may not wait for it.
+            let _ = left.send(());
+        }
+    }
+
+    async fn live(&mut self) -> Ended {
+        loop {
+            while self.is_idle() {
+                time::sleep_until_ms(time::monotonic_ms() + self.shared.config.heartbeat_ms).await;
+            }
+            let tps = match self.join().await {
+                Ok(Joined { tps }) => tps,
+                Err(ended) => return ended,
+            };
+            let over = self.belong(&tps).await;
+            if !matches!(over, Over::Rebalance) {
+                self.lose();
+            }
+            if let Over::Ended(why) = over {
+                return Ended(why);
+            }
+        }
+    }
+
+    /// One generation, from the assignment to its end.
+    async fn belong(&mut self, tps: &[Tp]) -> Over {
+        let mut stage = if tps.is_empty() { Stage::Steady } else { Stage::Positions(self.positions(tps)) };
+        let mut alarm = Alarm::default();
+        let mut beat_ms = time::monotonic_ms() + self.shared.config.heartbeat_ms;
+        let desk = self.desk.clone();
+        loop {
+            let wakes_ms = if let Stage::Revoking { deadline_ms } = stage { beat_ms.min(deadline_ms) } else { beat_ms };
+            runtime::select! {
+                from = positions_of(&mut stage) => {
+                    self.give(tps, from);
+                    stage = Stage::Steady;
+                }
+                () = desk.revoked.notified() => {}
+                () = alarm.ring(Some(wakes_ms)) => {}
+            }
+            if let Stage::Revoking { deadline_ms } = stage {
+                if desk.is_released() {
+                    return Over::Rebalance;
+                }
+                if time::monotonic_ms() >= deadline_ms {
+                    self.lose();
+                    return Over::Rebalance;
+                }
+            }
+            if time::monotonic_ms() < beat_ms {
+                continue;
+            }
+            beat_ms = time::monotonic_ms() + self.shared.config.heartbeat_ms;
+            if self.is_idle() {
+                // Not asked for an event for too long: leaves by itself, so that others go on (A52).
+                self.leave().await;
+                return Over::Lost;
+            }
+            match self.beat().await {
+                Ok(()) => {}
+                Err(Some(over)) => return over,
+                Err(None) => match stage {
+                    Stage::Steady if !tps.is_empty() => stage = self.revoke(),
+                    // The application was told of nothing, or has nothing.
+                    Stage::Positions(_) | Stage::Steady => return Over::Rebalance,
+                    Stage::Revoking { .. } => {}
+                },
+            }
+        }
+    }
+
+    /// One heartbeat. `Err(None)`: a rebalance has begun.
+    async fn beat(&mut self) -> Result<(), Option<Over>> {
+        if self.must_divide_again().await {
+            return Err(None);
+        }
+        let request = Request::Heartbeat {
+            group: self.group.clone(),
+            generation: self.generation,
+            member_id: self.member_id.clone(),
+            instance_id: self.instance_id.clone(),
+        };
+        match self.coordinator.ask(&self.shared.cluster, &request, 0).await {
+            Err(Failure::Refused(ErrorCode::RebalanceInProgress)) => Err(None),
+            Err(Failure::Refused(ErrorCode::UnknownMemberId)) => {
+                self.member_id.clear();
+                Err(Some(Over::Lost))
+            }
+            Err(Failure::Refused(ErrorCode::IllegalGeneration)) => Err(Some(Over::Lost)),
+            Err(Failure::Refused(code @ ErrorCode::FencedInstanceId)) => Err(Some(Over::Ended(Reason::Answered(code)))),
+            // A coordinator that is gone says nothing about the membership: the next one will.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Asks what the group has committed until everything is stable (A46).
+    fn positions(&self, tps: &[Tp]) -> BoxFuture<'static, Vec<(Tp, StartPoint)>> {
+        let (shared, group, tps) = (self.shared.clone(), self.group.clone(), tps.to_vec());
+        Box::pin(async move {
+            let mut coordinator = Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(shared.config.link()));
+            for attempt in 1.. {
+                if let Ok(found) = shared.committed(&mut coordinator, &group, &tps).await {
+                    return found.into_iter().map(|(tp, position)| (tp, position.map_or(StartPoint::Nothing, StartPoint::Committed))).collect();
+                }
+                shared.back_off(attempt, u64::MAX).await;
+            }
+            unreachable!("tried until it is told")
+        })
+    }
+
+    fn give(&self, tps: &[Tp], from: Vec<(Tp, StartPoint)>) {
+        let lease = |tp: &Tp| Lease {
+            tp: *tp,
+            group: self.group.clone(),
+            generation: self.generation,
+            member_id: self.member_id.clone(),
+            instance_id: self.instance_id.clone(),
+        };
+        let (group, member, generation) = (self.group.clone(), self.member_id.clone(), self.generation);
+        self.shared.observe(|| Event::Assigned { group, member, generation, tps: tps.to_vec() });
+        runtime::reached!("partitions_assigned");
+        self.desk.give(ConsumerEvent::Assigned { leases: tps.iter().map(lease).collect(), from }, tps, (self.member_id.clone(), self.generation));
+    }
+
+    fn revoke(&self) -> Stage {
+        let deadline_ms = time::monotonic_ms() + u64::from(self.shared.config.max_poll_interval_ms);
+        self.desk.revoke(deadline_ms);
+        Stage::Revoking { deadline_ms }
+    }
+
+    /// What is held is gone.
+    fn lose(&self) {
+        let tps = self.desk.release();
+        if !tps.is_empty() {
+            self.observe_revoked(tps.clone(), true);
+            self.desk.tell(ConsumerEvent::Lost { tps });
+        }
+    }
+
+    fn observe_revoked(&self, tps: Vec<Tp>, lost: bool) {
+        let (group, member, generation) = (self.group.clone(), self.member_id.clone(), self.generation);
+        self.shared.observe(|| Event::Revoked { group, member, generation, tps, lost });
+    }
+
+    /// Has the application not asked for an event for too long?
+    fn is_idle(&self) -> bool {
+        time::monotonic_ms() > self.polled_ms.load(Ordering::Relaxed).saturating_add(u64::from(self.shared.config.max_poll_interval_ms))
+    }
+
+    async fn leave(&mut self) {
+        if self.member_id.is_empty() {
+            return;
+        }
+        let request = Request::LeaveGroup { group: self.group.clone(), member_id: std::mem::take(&mut self.member_id), instance_id: self.instance_id.clone() };
+        let deadline_ms = time::monotonic_ms() + self.shared.config.request_timeout_ms;
+        // Unheard, the session times out.
+        let _ = before(deadline_ms, self.coordinator.ask(&self.shared.cluster, &request, 0)).await;
+    }
+}
+
+async fn positions_of(stage: &mut Stage) -> Vec<(Tp, StartPoint)> {
+    match stage {
+        Stage::Positions(asking) => asking.await,
+        Stage::Steady | Stage::Revoking { .. } => std::future::pending().await,
+    }
+}

@@ -18,3 +18,5 @@ pub mod runner;
 #[cfg(test)]
 mod samples;
 pub mod wallet;
+#[cfg(test)]
+mod wired;

@@ -51,11 +51,6 @@ impl Ledger {
         self.amounts(account, asset).free
     }
 
-    /// Minor units held for open orders.
-    pub fn locked(&self, account: AccountId, asset: Asset) -> i64 {
-        self.amounts(account, asset).locked
-    }
-
     /// Whether `amount` more still is a number.
     pub fn can_receive(&self, account: AccountId, asset: Asset, amount: i64) -> bool {
         let Amounts { free, locked } = self.amounts(account, asset);
@@ -89,6 +84,7 @@ impl Ledger {
     }
 
     /// Every non-zero balance of the partition.
+    #[cfg(test)]
     pub fn all(&self) -> impl Iterator<Item = (AccountId, Balance)> {
         self.balances.iter().map(|((account, asset), amounts)| (*account, Balance { asset: *asset, free: amounts.free, locked: amounts.locked }))
     }

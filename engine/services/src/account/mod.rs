@@ -265,6 +265,33 @@ impl AccountMachine {
         outputs.emit(input, Topic::OrderCommands, To::Key(symbol.0.to_vec()), Body::OrderCommand(command));
     }
 
+    /// I-M3, I-M4: what is locked is what the open lots of each order still need, account by account and asset by asset; I-O9 by construction.
+    #[cfg(test)]
+    pub(crate) fn assert_holds_are_exact(&self) {
+        let mut needed = BTreeMap::new();
+        for order in self.orders.all() {
+            let (asset, amount) = settlement::held(&self.listings[&order.state.symbol], order);
+            *needed.entry((order.account, asset)).or_insert(0) += amount;
+            assert_eq!(order.is_closed(), order.state.status.is_terminal(), "{:?}", order.state);
+        }
+        needed.retain(|_, amount| *amount != 0);
+        let locked = self.ledger.all().filter(|(_, balance)| balance.locked != 0).map(|(account, balance)| ((account, balance.asset), balance.locked));
+        assert_eq!(needed, locked.collect(), "open orders need what is locked");
+        assert_eq!(self.orders.digest(), self.orders.digest_afresh(), "the digest follows every change");
+    }
+
+    /// Free and locked by asset.
+    #[cfg(test)]
+    pub(crate) fn totals(&self) -> BTreeMap<wire::Asset, (i64, i64)> {
+        let mut totals = BTreeMap::new();
+        for (_, balance) in self.ledger.all() {
+            let (free, locked) = totals.entry(balance.asset).or_insert((0, 0));
+            *free += balance.free;
+            *locked += balance.locked;
+        }
+        totals
+    }
+
     fn listings_digest(&self) -> u64 {
         let mut digest = SetDigest::default();
         for spec in self.listings.values() {

@@ -135,6 +135,7 @@ impl Orders {
     }
 
     /// Every order, by id.
+    #[cfg(test)]
     pub fn all(&self) -> impl Iterator<Item = &Order> {
         self.orders.values()
     }

@@ -86,6 +86,12 @@ impl<S: Service> Tenure<S> {
         Record { key: None, value: Some(wire::frame::encode(&stamp, body)), timestamp_ms: self.time_ms }
     }
 
+    /// The machine, to look at.
+    #[cfg(test)]
+    pub fn machine(&self) -> &S::Machine {
+        &self.machine
+    }
+
     /// A hash of the machine's state.
     pub fn state_hash(&self) -> u64 {
         self.machine.state_hash()

@@ -4,14 +4,19 @@
 //! what happened to each order goes to `order_events`, in the order in which it happened. Events of the command's own order carry its correlation;
 //! those of resting orders answer nobody.
 
+mod convert;
+#[cfg(test)]
+mod tests;
+
 use crate::listing;
 use crate::runner::{Input, Machine, Outputs, Service, To};
 use book::{Book, BookConfig, Naive, StateHash};
+use convert::{command_in, command_of, event_of, owner_of, symbol_of, taker_side, trade_of, unlisted};
 use ring::{Fault, Handler, Pipeline};
 use runtime::rng::Rng;
 use std::collections::BTreeMap;
 use wire::slot::{Command, Report, Slot};
-use wire::{AccountId, Body, CancelReason, OrderCommand, OrderEvent, OrderId, RejectReason, Side, Symbol, SymbolSpec, Topic, Trade, TradeList};
+use wire::{Body, OrderCommand, OrderEvent, Symbol, SymbolSpec, Topic, Trade, TradeList};
 
 /// The service; see the module. `B` is the book.
 #[derive(Debug)]
@@ -210,88 +215,6 @@ fn publish(input: &Input, command: &Command, reports: &[Report], outputs: &mut O
             outputs.emit(input, Topic::OrderEvents, To::SamePartition, body);
         } else {
             outputs.emit_uncorrelated(input, Topic::OrderEvents, To::SamePartition, body);
-        }
-    }
-}
-
-fn trade_of(report: &Report) -> Option<Trade> {
-    match *report {
-        Report::Traded { trade_id, maker_order_id, maker_account, price_ticks, quantity_lots } => {
-            Some(Trade { trade_id, maker_order_id, maker_account, price_ticks, quantity_lots })
-        }
-        _ => None,
-    }
-}
-
-fn event_of(symbol: Symbol, report: &Report) -> Option<(OrderId, OrderEvent)> {
-    Some(match *report {
-        Report::Traded { .. } => return None,
-        Report::Accepted { order_id, account } => (order_id, OrderEvent::Accepted { order_id, account, symbol }),
-        Report::Rejected { reason, order_id, account, quantity_lots } => (order_id, OrderEvent::Rejected { order_id, account, symbol, quantity_lots, reason }),
-        Report::Ended { reason, order_id, account, remaining_lots } => (order_id, OrderEvent::Ended { order_id, account, symbol, reason, remaining_lots }),
-        Report::Reduced { order_id, account, lots } => (order_id, OrderEvent::Reduced { order_id, account, symbol, lots }),
-        Report::Replaced { side: _, order_id, account, price_ticks, released_lots } => {
-            (order_id, OrderEvent::Replaced { order_id, account, symbol, price_ticks, released_lots })
-        }
-        Report::CancelRejected { reason, order_id, account } => (order_id, OrderEvent::CancelRejected { order_id, account, symbol, reason }),
-    })
-}
-
-fn command_in(body: &Body) -> Option<Command> {
-    match body {
-        Body::OrderCommand(command) => command_of(command),
-        _ => None,
-    }
-}
-
-/// What goes to a book; `None` for what governs the books.
-fn command_of(command: &OrderCommand) -> Option<Command> {
-    Some(match *command {
-        OrderCommand::Place { order_id, account, symbol, side, order_type, time_in_force, price_ticks, quantity_lots } => {
-            Command::Place { symbol, side, order_type, time_in_force, order_id, account, price_ticks, quantity_lots }
-        }
-        OrderCommand::Cancel { order_id, account, symbol } => Command::Cancel { symbol, order_id, account },
-        OrderCommand::Reduce { order_id, account, symbol, lots } => Command::Reduce { symbol, order_id, account, lots },
-        OrderCommand::Replace { order_id, account, symbol, price_ticks, quantity_lots } => {
-            Command::Replace { symbol, order_id, account, price_ticks, quantity_lots }
-        }
-        OrderCommand::Listing(_) | OrderCommand::Tick { .. } | OrderCommand::Rules { .. } => return None,
-    })
-}
-
-fn symbol_of(command: &Command) -> Symbol {
-    match *command {
-        Command::Place { symbol, .. } | Command::Cancel { symbol, .. } | Command::Reduce { symbol, .. } | Command::Replace { symbol, .. } => symbol,
-    }
-}
-
-fn owner_of(command: &Command) -> (OrderId, AccountId) {
-    match *command {
-        Command::Place { order_id, account, .. }
-        | Command::Cancel { order_id, account, .. }
-        | Command::Reduce { order_id, account, .. }
-        | Command::Replace { order_id, account, .. } => (order_id, account),
-    }
-}
-
-/// The side of the order that took: as placed, or as the book knows it when it was replaced.
-fn taker_side(command: &Command, reports: &[Report]) -> Side {
-    if let Command::Place { side, .. } = *command {
-        return side;
-    }
-    let replaced = reports.iter().find_map(|report| match *report {
-        Report::Replaced { side, .. } => Some(side),
-        _ => None,
-    });
-    replaced.expect("only what was placed or replaced takes")
-}
-
-fn unlisted(command: &Command) -> Report {
-    let (order_id, account) = owner_of(command);
-    match *command {
-        Command::Place { quantity_lots, .. } => Report::Rejected { reason: RejectReason::UnknownSymbol, order_id, account, quantity_lots },
-        Command::Cancel { .. } | Command::Reduce { .. } | Command::Replace { .. } => {
-            Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A broker's life with the controller: registration (A16), heartbeats, controlled shutdown (A20).
 
 use super::{Broker, DiskOp, Phase, Purpose, Timer};
-use crate::protocol::{CONTROLLER, Request, Response};
+use crate::protocol::{CONTROLLER, ErrorCode, Request, Response};
 
 /// What is known of it.
 #[derive(Default)]
@@ -12,7 +12,7 @@ pub(super) struct Life {
 
 impl Broker {
     pub(super) fn register(&mut self) {
-        if self.broker_epoch.is_some() || self.phase != Phase::Running {
+        if self.broker_epoch.is_some() || !matches!(self.phase, Phase::Running | Phase::Leaving) {
             return;
         }
         let request = Request::RegisterBroker { broker: self.config.node, incarnation: self.incarnation, address: self.config.address.clone() };
@@ -25,10 +25,21 @@ impl Broker {
                 self.broker_epoch = Some(broker_epoch);
                 self.fetch_metadata();
                 self.allocate_producer_ids();
+                if self.metadata.acting {
+                    self.resume();
+                }
             }
             // `DuplicateBrokerRegistration` while the session of the life before lasts; or the controller is away.
             _ => self.io.set_timer_in(self.config.controller_retry_ms, Timer::Register),
         }
+    }
+
+    /// Registered again: what waited for a broker epoch goes on.
+    fn resume(&mut self) {
+        self.heartbeat();
+        self.alter_partition();
+        let leaders: Vec<_> = self.fetchers.keys().copied().collect();
+        leaders.into_iter().for_each(|leader| self.fetch_from(leader));
     }
 
     /// One heartbeat at a time; an unanswered one resolves when its connection breaks.
@@ -48,8 +59,14 @@ impl Broker {
 
     pub(super) fn heartbeat_answered(&mut self, response: Option<Response>) {
         self.life.heartbeat_out = false;
-        let Some(Response::BrokerHeartbeat { may_shut_down, .. }) = response else {
-            return self.heartbeat_in(self.config.controller_retry_ms);
+        let may_shut_down = match response {
+            Some(Response::BrokerHeartbeat { may_shut_down, .. }) => may_shut_down,
+            // A registration of an earlier life arrived late and took our place: register again.
+            Some(Response::Error(ErrorCode::StaleBrokerEpoch)) => {
+                self.broker_epoch = None;
+                return self.register();
+            }
+            _ => return self.heartbeat_in(self.config.controller_retry_ms),
         };
         if may_shut_down && self.phase == Phase::Leaving {
             return self.stop_leading_and_sync();

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub(super) struct Tail {
     fetching: bool,
-    /// Partition states were acted on.
-    acting: bool,
+    /// Partition states are acted on.
+    pub acting: bool,
 }
 
 impl Broker {
@@ -45,10 +45,10 @@ impl Broker {
     }
 
     fn act_on(&mut self, mut changed: BTreeSet<Tp>, brokers_changed: bool) {
-        if self.broker_epoch.is_none_or(|epoch| self.image.end <= epoch) {
-            return;
-        }
         if !self.metadata.acting {
+            if self.broker_epoch.is_none_or(|epoch| self.image.end <= epoch) {
+                return;
+            }
             self.metadata.acting = true;
             changed =
                 self.image.topics.iter().flat_map(|(&topic, held)| (0..held.partitions.len() as u32).map(move |partition| Tp { topic, partition })).collect();

@@ -248,12 +248,17 @@ impl World {
         let until = self.now_us + ms_max * 1_000;
         while !holds(self) {
             if self.events.first_key_value().is_none_or(|(&(at, _), _)| at > until) {
-                for (node, note) in self.notes.iter().skip(self.notes.len().saturating_sub(40)) {
-                    println!("{node}: {note:?}");
-                }
+                self.print_notes(40);
                 panic!("not within {ms_max} ms: {what}");
             }
             self.one_event();
+        }
+    }
+
+    pub fn print_notes(&self, last: usize) {
+        let told: Vec<_> = self.notes.iter().filter(|(_, note)| !matches!(note, Note::Appended { .. } | Note::HighWatermark { .. })).collect();
+        for (node, note) in &told[told.len().saturating_sub(last)..] {
+            println!("{node}: {note:?}");
         }
     }
 
@@ -285,7 +290,8 @@ impl World {
             }
             Event::Deliver { from, to, message: Message::Request { lane, id, from_life, request } } => self.deliver_request(from, to, lane, id, from_life, request),
             Event::Deliver { to, message: Message::Response { id, life, response }, .. } => {
-                if self.outstanding.remove(&(to, id)).is_none() {
+                // An answer to an earlier life, or the second one.
+                if self.nodes.get(&to).is_some_and(|node| node.life != life) || self.outstanding.remove(&(to, id)).is_none() {
                     return;
                 }
                 if to >= CLIENT {
@@ -300,7 +306,7 @@ impl World {
     fn deliver_request(&mut self, from: NodeId, to: NodeId, lane: u8, id: RequestId, from_life: u64, request: Request) {
         let node = self.nodes.get_mut(&to).expect("a node is asked");
         if node.core.is_none() || self.stopped.contains(&to) {
-            return self.answer(to, from, id, None);
+            return self.send(to, from, Message::Response { id, life: from_life, response: None });
         }
         let known = node.connections.iter().find(|(_, c)| c.from == from && c.from_life == from_life && c.lane == lane).map(|(&number, _)| number);
         let number = known.unwrap_or_else(|| {
@@ -394,7 +400,7 @@ impl World {
         let slot = connection.order.iter_mut().find(|slot| slot.0 == correlation).expect("a request is answered once");
         assert!(slot.2.is_none(), "a request is answered once");
         slot.2 = Some(response);
-        let from = connection.from;
+        let (from, from_life) = (connection.from, connection.from_life);
         let mut ready = Vec::new();
         while connection.order.front().is_some_and(|slot| slot.2.is_some()) {
             let (_, request, response) = connection.order.pop_front().expect("just seen");
@@ -402,7 +408,7 @@ impl World {
         }
         for (request, response) in ready {
             match response {
-                Some(response) => self.answer(id, from, request, Some(response)),
+                Some(response) => self.send(id, from, Message::Response { id: request, life: from_life, response: Some(response) }),
                 None => drop(self.outstanding.remove(&(from, request))),
             }
         }

@@ -88,8 +88,8 @@ fn grow(scratch: &Scratch, plant: &Plant) -> Result<Grown> {
     let rebuild_seconds = start.elapsed().as_secs();
     let (exit, text) = process::output_and_code(&mut sweep(&sim, &scratch.tree, &plant.scenario, SEEDS_MAX)?)?;
     let found = first_failure(&text);
-    if exit != 0 && found.is_none() {
-        bail!("plant {}: the sweep exited with {exit} and named no failing seed:\n{text}", plant.name);
+    if exit == 2 {
+        bail!("plant {}: sim did not understand its command line", plant.name);
     }
     let seeds = found.as_ref().map_or(SEEDS_MAX, |(seed, _)| seed + 1);
     Ok(Grown { rebuild_seconds, exit, caught: found.map(|(_, invariant)| invariant), seeds })
@@ -101,13 +101,13 @@ fn sweep(sim: &Path, root: &Path, scenario: &str, seeds: u64) -> Result<std::pro
     Ok(command)
 }
 
-/// Seed and invariant of the sweep's first line `FAIL seed <seed> <scenario> <invariant> …`.
+/// Seed and invariant of the sweep's first line `FAIL seed <seed> <scenario> <invariant>: …`; a liveness failure says STUCK.
 fn first_failure(text: &str) -> Option<(u64, String)> {
-    text.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        let (fail, seed_word, seed, _scenario, invariant) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
-        let seed = seed.replace(',', "").parse().ok()?;
-        (fail == "FAIL" && seed_word == "seed").then(|| (seed, invariant.to_owned()))
+    let failures = text.lines().filter(|line| ["FAIL", "STUCK", "CRASH", "NOT DETERMINISTIC"].iter().any(|kind| line.trim_start().starts_with(kind)));
+    failures.into_iter().find_map(|line| {
+        let mut words = line.split_whitespace().skip_while(|word| *word != "seed").skip(1);
+        let (seed, _scenario, invariant) = (words.next()?, words.next()?, words.next()?);
+        Some((seed.replace(',', "").parse().ok()?, invariant.trim_end_matches(':').to_owned()))
     })
 }
 
@@ -121,10 +121,11 @@ mod tests {
 
     #[test]
     fn the_failing_seed_is_read_from_the_sweeps_line() {
-        let text =
-            "  12 seeds · 1 failed\nFAIL     seed 9,118,224  crash_mid_commit  no_lost_order     cargo xtask sim --scenario crash_mid_commit --seed 9118224\n";
-        assert_eq!(first_failure(text), Some((9_118_224, "no_lost_order".to_owned())));
-        assert_eq!(first_failure("PASS 12 seeds\n"), None);
+        let line = "  FAIL     seed 9,118,224  crash_mid_commit  no_lost_order: order 7 is gone     cargo xtask sim --scenario crash_mid_commit --seed 9118224";
+        assert_eq!(first_failure(&format!("  0:12   3 seeds · 1 failed · 0 stuck\n{line}\nFAIL  (exit 10)\n")), Some((9_118_224, "no_lost_order".to_owned())));
+        assert_eq!(first_failure("  STUCK    seed 3  smoke  eventually_settled: 4 orders     cargo"), Some((3, "eventually_settled".to_owned())));
+        assert_eq!(first_failure("  NOT DETERMINISTIC seed 3  smoke  nondeterminism: digest"), Some((3, "nondeterminism".to_owned())));
+        assert_eq!(first_failure("PASS  12 seeds\nFAIL  (exit 10)\n"), None);
     }
 
     #[test]

@@ -162,7 +162,7 @@ const NO_PRICE: i64 = 9_999_999_999;
 
 fn row(line: &Line, text: &str, tick: i64, columns: usize) -> Result<Row, FlowError> {
     let numbers = text.split(',').map(|text| line.whole("level", text)).collect::<Result<Vec<i64>, FlowError>>()?;
-    if numbers.len() != columns || columns % 4 != 0 {
+    if numbers.len() != columns || !columns.is_multiple_of(4) {
         return Err(line.error("row", format!("has {} columns: 4 per level, {columns} in the first line", numbers.len())));
     }
     let mut row = Row { asks: Vec::new(), bids: Vec::new() };

@@ -9,15 +9,18 @@
 //!
 //! **Architecture invariants.** Invariants read the history and nothing else. Only `world/` names a cfg. A fault can do only what [`World`] offers.
 
+pub mod conformance;
 pub mod history;
+pub mod invariants;
+pub mod meta;
 pub mod plan;
 pub mod reached;
+pub mod report;
+pub mod shrink;
 pub mod world;
 
 pub use history::{Entry, History};
+pub use invariants::{Finding, Invariant, Violation};
 pub use plan::{Plan, PlannedFault, Trigger, Workload};
 pub use reached::Reached;
 pub use world::{Crash, Ended, NodeCtx, NodeState, RunOutcome, Settings, World, run};
-
-/// What a fault needs to name and may not depend on itself.
-pub use {broker, log, runtime};

@@ -19,6 +19,9 @@ pub mod report;
 pub mod shrink;
 pub mod world;
 
+/// What faults and scenarios of a stranger's service need beside the world itself.
+pub use {broker, log, runtime};
+
 pub use history::{Entry, History};
 pub use invariants::{Finding, Invariant, Violation};
 pub use plan::{Plan, PlannedFault, Trigger, Workload};

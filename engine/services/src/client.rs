@@ -37,6 +37,13 @@ pub enum Answer<T> {
     Unknown,
 }
 
+impl<T> Answer<T> {
+    /// It was done.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Answer::Done(_))
+    }
+}
+
 /// A new order, in ticks and lots. A market order has no price.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {

@@ -280,7 +280,7 @@ fn an_ended_order_is_forgotten_after_a_day_of_log_time_and_no_repeat_can_come_th
     let order_id = desk.place("ended", Side::Buy, 100, 5);
     desk.place("open", Side::Buy, 100, 5);
     desk.tell(release(order_id, 5, Some(EndReason::Cancelled)));
-    let mut tick = |desk: &mut Desk, now_ms| {
+    let tick = |desk: &mut Desk, now_ms| {
         desk.now_ms = now_ms;
         assert_eq!(desk.tell(AccountCommand::Tick { time_ms: now_ms }), []);
     };

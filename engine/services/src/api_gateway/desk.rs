@@ -1,8 +1,8 @@
 //! Commands out, answers in. Every command carries 16 bytes that no other command of any gateway carries: the life's random number and a count.
 
 use super::error::ApiError;
-use log::{LogPort, Outcome, Producer, Reason, Record, SendTicket, TopicInfo, Tp};
-use runtime::task::Stop;
+use log::{Acked, LogPort, Outcome, Producer, Reason, Record, SendTicket, TopicInfo, Tp};
+use runtime::task::{Stop, spawn};
 use runtime::time::{monotonic_ms, now_ms, sleep, timeout};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -89,8 +89,8 @@ impl Drop for Seat {
 
 /// What the sender is told.
 pub(super) enum Errand {
-    /// Send this, and give the ticket back.
-    Send { tp: Tp, record: Record, deadline_ms: u64, ticket: oneshot::Sender<SendTicket> },
+    /// Send this, and tell the verdict.
+    Send { tp: Tp, record: Record, deadline_ms: u64, tell: oneshot::Sender<Outcome<Acked>> },
     /// A send to this partition failed.
     Failed { tp: Tp, reason: Reason },
 }
@@ -113,68 +113,49 @@ impl Desk {
         let value = wire::frame::encode(&stamp, &Body::AccountCommand(command));
         let record = Record { key: Some(account.0.to_string().into()), value: Some(value), timestamp_ms: now_ms };
         let tp = self.commands.tp(partition_of_account(account, self.commands.partitions));
-        let (give, ticket) = oneshot::channel();
-        if self.errands.try_send(Errand::Send { tp, record, deadline_ms, ticket: give }).is_err() {
+        let (tell, verdict) = oneshot::channel();
+        if self.errands.try_send(Errand::Send { tp, record, deadline_ms, tell }).is_err() {
             return Err(ApiError::too_many_requests());
         }
-        let answered = timeout(Duration::from_millis(self.request_timeout_ms), self.outcome(tp, ticket, &mut seat.answer));
+        let answered = timeout(Duration::from_millis(self.request_timeout_ms), outcome(verdict, &mut seat.answer));
         answered.await.unwrap_or(Err(ApiError::unknown()))
-    }
-
-    /// An answer may come before the verdict on the send, and after a verdict that says nothing.
-    async fn outcome(&self, tp: Tp, ticket: oneshot::Receiver<SendTicket>, answer: &mut oneshot::Receiver<AccountEvent>) -> Result<AccountEvent, ApiError> {
-        let sent = async {
-            match ticket.await {
-                Ok(ticket) => ticket.outcome().await,
-                // The sender ended before it took the errand up.
-                Err(_) => Outcome::NotDone(Reason::Ended("stopped".into())),
-            }
-        };
-        let verdict = runtime::select! {
-            event = &mut *answer => return event.map_err(|_| ApiError::unknown()),
-            verdict = sent => verdict,
-        };
-        match verdict {
-            Outcome::Done(_) => {}
-            Outcome::NotDone(reason) => {
-                self.failed(tp, reason).await;
-                return Err(ApiError::not_done());
-            }
-            Outcome::Unknown(reason) => {
-                runtime::reached!("gateway_send_unknown");
-                self.failed(tp, reason).await;
-            }
-        }
-        answer.await.map_err(|_| ApiError::unknown())
-    }
-
-    async fn failed(&self, tp: Tp, reason: Reason) {
-        // A sender that ended needs no news.
-        let _ = self.errands.send(Errand::Failed { tp, reason }).await;
     }
 }
 
+/// An answer may come before the verdict on the send, and after a verdict that says nothing.
+async fn outcome(verdict: oneshot::Receiver<Outcome<Acked>>, answer: &mut oneshot::Receiver<AccountEvent>) -> Result<AccountEvent, ApiError> {
+    runtime::select! {
+        event = &mut *answer => return event.map_err(|_| ApiError::unknown()),
+        verdict = verdict => match verdict {
+            Ok(Outcome::Done(_)) => {}
+            // Nobody told: the sender ended before it took the errand up.
+            Ok(Outcome::NotDone(_)) | Err(_) => return Err(ApiError::not_done()),
+            Ok(Outcome::Unknown(_)) => runtime::reached!("gateway_send_unknown"),
+        },
+    }
+    answer.await.map_err(|_| ApiError::unknown())
+}
+
 /// Sends what it is told to, in order, until asked to stop.
-pub(super) async fn send<L: LogPort>(log: L, errands: mpsc::Receiver<Errand>, mut stop: Stop) {
+pub(super) async fn send<L: LogPort>(log: L, own: mpsc::WeakSender<Errand>, errands: mpsc::Receiver<Errand>, mut stop: Stop) {
     runtime::select! {
         () = stop.requested() => {}
-        () = run_errands(log, errands) => {}
+        () = run_errands(log, own, errands) => {}
     }
 }
 
 /// A producer that has ended is replaced.
-async fn run_errands<L: LogPort>(log: L, mut errands: mpsc::Receiver<Errand>) {
+async fn run_errands<L: LogPort>(log: L, own: mpsc::WeakSender<Errand>, mut errands: mpsc::Receiver<Errand>) {
     let mut producer: Option<L::Producer> = None;
     while let Some(errand) = errands.recv().await {
         match errand {
-            Errand::Send { tp, record, deadline_ms, ticket } => {
+            Errand::Send { tp, record, deadline_ms, tell } => {
                 if producer.is_none() {
                     producer = log.producer().await.ok();
                 }
                 match &mut producer {
-                    // Whoever asked may have given up.
-                    Some(producer) => drop(ticket.send(producer.send(tp, record, deadline_ms))),
-                    // Dropping the ticket says that nothing was sent; do not ask the log in a spin.
+                    Some(producer) => drop(spawn(watch(producer.send(tp, record, deadline_ms), tp, tell, own.clone()))),
+                    // Dropping `tell` says that nothing was sent; do not ask the log in a spin.
                     None => sleep(Duration::from_millis(50)).await,
                 }
             }
@@ -186,4 +167,19 @@ async fn run_errands<L: LogPort>(log: L, mut errands: mpsc::Receiver<Errand>) {
             }
         }
     }
+}
+
+/// Hears the verdict whoever still waits for it: after a failure the partition must be resumed.
+async fn watch(ticket: SendTicket, tp: Tp, tell: oneshot::Sender<Outcome<Acked>>, errands: mpsc::WeakSender<Errand>) {
+    let outcome = ticket.outcome().await;
+    let reason = match &outcome {
+        Outcome::Done(_) => None,
+        Outcome::NotDone(reason) | Outcome::Unknown(reason) => Some(reason.clone()),
+    };
+    // First the errand, so that whoever hears of the failure and tries again is sent behind it. A gateway that is ending needs none.
+    if let (Some(reason), Some(errands)) = (reason, errands.upgrade()) {
+        let _ = errands.send(Errand::Failed { tp, reason }).await;
+    }
+    // Whoever asked may have his answer, or have given up.
+    let _ = tell.send(outcome);
 }

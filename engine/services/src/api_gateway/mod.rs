@@ -78,11 +78,12 @@ pub async fn run_on<L: LogPort>(listener: Listener, log: L, config: GatewayConfi
     let waiting = Waiting::new(Rng::of_node("api_gateway").next_u64(), config.in_flight_max);
     // Twice as many: each request in flight may tell of its failure.
     let (errands, errands_out) = mpsc::channel(2 * config.in_flight_max);
-    let desk = Desk { waiting: waiting.clone(), errands, commands, request_timeout_ms: config.request_timeout_ms };
-    let gateway = Arc::new(Gateway { desk, symbols, scales });
     // The two ends of the log outlive the last request.
     let (stopper, log_stop) = stop_channel();
-    let tasks = [spawn(desk::send(log.clone(), errands_out, log_stop.clone())), spawn(answers::hear(log, events, waiting, log_stop))];
+    let sender = desk::send(log.clone(), errands.downgrade(), errands_out, log_stop.clone());
+    let desk = Desk { waiting: waiting.clone(), errands, commands, request_timeout_ms: config.request_timeout_ms };
+    let gateway = Arc::new(Gateway { desk, symbols, scales });
+    let tasks = [spawn(sender), spawn(answers::hear(log, events, waiting, log_stop))];
     say(&observer, &config.instance, true, "listening");
     let ended = http::serve(listener, gateway, stop).await;
     stopper.stop();

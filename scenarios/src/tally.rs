@@ -99,6 +99,8 @@ impl Tally {
     pub fn of_history(history: &[Entry], started_us: u64) -> Tally {
         let mut tally = Tally::default();
         let mut pending: BTreeSet<(&str, u64)> = BTreeSet::new();
+        // A generation is said again by each coordinator that loads it.
+        let mut generations: BTreeSet<(&str, i32)> = BTreeSet::new();
         for entry in history {
             match &entry.event {
                 Event::Client { op, phase, .. } => {
@@ -114,6 +116,7 @@ impl Tally {
                 Event::Fault { phase: FaultPhase::Skipped, .. } => tally.add("faults skipped", 1),
                 Event::Transaction { phase: Phase::Unknown, .. } => tally.add("transactions in doubt", 1),
                 Event::Transaction { phase: Phase::Fail, .. } => tally.add("transactions aborted", 1),
+                Event::Broker(Note::GenerationStarted { group, generation, .. }) if !generations.insert((group, *generation)) => {}
                 Event::Broker(note) => tally.note(note, entry.at_us >= started_us),
                 _ => {}
             }

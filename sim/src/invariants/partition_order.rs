@@ -72,7 +72,8 @@ impl PartitionOrder {
         match note {
             Note::Appended { tp, first, producer_id, producer_epoch, first_sequence, control, .. } => {
                 self.cut(entry, *tp, *first);
-                if *producer_id >= 0 && control.is_none() {
+                // Positions that a coordinator writes for a transaction carry its producer but no sequence.
+                if *producer_id >= 0 && *first_sequence >= 0 && control.is_none() {
                     self.appended(entry, *tp, *producer_id, (*first, *producer_epoch, *first_sequence));
                 }
             }

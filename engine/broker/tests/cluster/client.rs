@@ -91,18 +91,14 @@ impl World {
             _ => None,
         };
         let (leader, epoch) = self.notes.iter().rev().find_map(|(_, note)| elected(note))?;
-        let heard = |(node, note): &(NodeId, Note)| *node == leader && matches!(note, Note::BecameLeader { tp: of, leader_epoch, .. } if *of == tp && *leader_epoch == epoch);
-        (self.is_up(leader) && self.notes.iter().rev().any(heard)).then_some((leader, epoch))
+        let heard = |(node, note): &(NodeId, Note)| {
+            *node == leader && matches!(note, Note::BecameLeader { tp: of, leader_epoch, .. } if *of == tp && *leader_epoch == epoch)
+        };
+        (self.is_up(leader) && self.notes[self.started_at_note(leader)..].iter().rev().any(heard)).then_some((leader, epoch))
     }
 
     pub fn leader(&self, tp: Tp) -> Option<NodeId> {
         self.leader_epoch(tp).map(|(leader, _)| leader)
-    }
-
-    #[track_caller]
-    pub fn await_leader(&mut self, tp: Tp) -> NodeId {
-        self.run_until("a leader", 20_000, |world| world.leader(tp).is_some());
-        self.leader(tp).expect("just seen")
     }
 
     /// Waits for a leader other than `old`.
@@ -164,6 +160,7 @@ impl World {
     #[track_caller]
     pub fn bring_back(&mut self, node: NodeId, tp: Tp, replication: usize) {
         self.start(node);
+        self.run_until("its new life counts", 20_000, |world| world.is_unfenced(node));
         self.await_full_isr(tp, replication);
     }
 }

@@ -17,9 +17,18 @@ enum Event {
 }
 
 enum Message {
-    Request { lane: u8, id: RequestId, from_life: u64, request: Request },
+    Request {
+        lane: u8,
+        id: RequestId,
+        from_life: u64,
+        request: Request,
+    },
     /// To the sender of `id`, in its life.
-    Response { id: RequestId, life: u64, response: Option<Response> },
+    Response {
+        id: RequestId,
+        life: u64,
+        response: Option<Response>,
+    },
 }
 
 /// Replies of one connection wait for those before them.
@@ -35,6 +44,7 @@ struct Node {
     core: Option<Box<dyn Core>>,
     disk: Disk,
     life: u64,
+    started_at_note: usize,
     paused: bool,
     stash: Vec<Event>,
     connections: BTreeMap<u64, Connection>,
@@ -57,6 +67,7 @@ pub struct World {
     pub notes: Vec<(NodeId, Note)>,
     pub stopped: BTreeSet<NodeId>,
     pub steps: u64,
+    pub syncs: u64,
 }
 
 impl World {
@@ -84,11 +95,12 @@ impl World {
             notes: Vec::new(),
             stopped: BTreeSet::new(),
             steps: 0,
+            syncs: 0,
         };
         for node in 0..=brokers {
             world.nodes.insert(
                 node,
-                Node { core: None, disk: Disk::default(), life: 0, paused: false, stash: Vec::new(), connections: BTreeMap::new() },
+                Node { core: None, disk: Disk::default(), life: 0, started_at_note: 0, paused: false, stash: Vec::new(), connections: BTreeMap::new() },
             );
             world.start(node);
         }
@@ -107,6 +119,26 @@ impl World {
         &mut self.nodes.get_mut(&node).expect("exists").disk
     }
 
+    /// The controller knows this life of the broker and counts it as alive. (An ISR alone does not say so: it may still count the life before.)
+    pub fn is_unfenced(&self, node: NodeId) -> bool {
+        let since = &self.notes[self.nodes[&node].started_at_note..];
+        let heard = since.iter().position(|(of, note)| *of == node && matches!(note, Note::BecameLeader { .. } | Note::BecameFollower { .. }));
+        // The controller may die between committing and saying so: an ISR that counts the new life says it too.
+        let alive = |note: &Note| match note {
+            Note::BrokerFenced { broker } if *broker == node => Some(false),
+            Note::BrokerUnfenced { broker } if *broker == node => Some(true),
+            Note::IsrChanged { isr, .. } | Note::LeaderElected { isr, .. } if isr.contains(&node) && isr.len() > 1 => Some(true),
+            _ => None,
+        };
+        heard.is_some_and(|heard| since[heard..].iter().rev().find_map(|(_, note)| alive(note)) == Some(true))
+            || since.iter().rev().find_map(|(_, note)| alive(note).filter(|_| matches!(note, Note::BrokerFenced { .. } | Note::BrokerUnfenced { .. })))
+                == Some(true)
+    }
+
+    pub fn started_at_note(&self, node: NodeId) -> usize {
+        self.nodes[&node].started_at_note
+    }
+
     pub fn is_up(&self, node: NodeId) -> bool {
         self.nodes[&node].core.is_some()
     }
@@ -123,6 +155,7 @@ impl World {
         assert!(node.core.is_none(), "{id} runs");
         node.core = Some(core);
         node.life += 1;
+        node.started_at_note = self.notes.len();
         self.stopped.remove(&id);
         let (life, listing) = (node.life, node.disk.listing());
         self.serial += 1;
@@ -288,7 +321,9 @@ impl World {
                     self.step(node, life, Input::DiskDone { op, result: Ok(DiskAnswer::Done) });
                 }
             }
-            Event::Deliver { from, to, message: Message::Request { lane, id, from_life, request } } => self.deliver_request(from, to, lane, id, from_life, request),
+            Event::Deliver { from, to, message: Message::Request { lane, id, from_life, request } } => {
+                self.deliver_request(from, to, lane, id, from_life, request)
+            }
             Event::Deliver { to, message: Message::Response { id, life, response }, .. } => {
                 // An answer to an earlier life, or the second one.
                 if self.nodes.get(&to).is_some_and(|node| node.life != life) || self.outstanding.remove(&(to, id)).is_none() {
@@ -337,7 +372,12 @@ impl World {
         let done = |op| Event::Input { node: id, life, input: Input::DiskDone { op, result: Ok(DiskAnswer::Done) } };
         let broken = self.disk(id).broken;
         match output {
-            Output::Append { op, .. } | Output::Truncate { op, .. } | Output::Replace { op, .. } | Output::Remove { op, .. } | Output::Sync { op, .. } | Output::Read { op, .. }
+            Output::Append { op, .. }
+            | Output::Truncate { op, .. }
+            | Output::Replace { op, .. }
+            | Output::Remove { op, .. }
+            | Output::Sync { op, .. }
+            | Output::Read { op, .. }
                 if broken =>
             {
                 self.schedule(50, Event::Input { node: id, life, input: Input::DiskDone { op, result: Err(broker::DiskError) } });
@@ -360,6 +400,7 @@ impl World {
                 self.schedule(10, done(op));
             }
             Output::Sync { op, files } => {
+                self.syncs += 1;
                 let covered = self.disk(id).begin_sync(&files);
                 let delay = 500 + self.rng.below(4_000);
                 self.schedule(delay, Event::Synced { node: id, life, op, covered });

@@ -1,3 +1,10 @@
-//! One row, one file.
+//! One row of `kafka.md` A, one test; rows of one kind share a file.
 
+mod a01_a04_storage;
+mod a06_fsync_always;
+mod a07_a11_high_watermark;
+mod a12_a15_epochs;
+mod a16_a23_cluster;
+mod a28_a32_idempotence;
+mod a43_a44_transactions;
 mod thin_path;

@@ -1,0 +1,166 @@
+//! Life in a cluster: A16–A18, A20, A23.
+
+use super::a07_a11_high_watermark::three_brokers;
+use crate::client::{ALL, batch};
+use crate::world::World;
+use broker::{ErrorCode, Note, Request, Response, Tp};
+
+#[test]
+fn a16_a_new_life_waits_for_the_session_of_the_old_one() {
+    let (mut world, tp, leader, _) = three_brokers(31);
+    world.kill(leader);
+    world.start(leader);
+    world.run_ms(1_000);
+    assert!(!world.notes.iter().any(|(_, note)| matches!(note, Note::BrokerFenced { broker } if *broker == leader)), "a fast restart does not save it");
+    let answer = world.call(0, Request::RegisterBroker { broker: leader, incarnation: 999, address: String::new() });
+    assert_eq!(answer, Some(Response::Error(ErrorCode::DuplicateBrokerRegistration)));
+    world.run_ms(3_000);
+    let told: Vec<bool> = world
+        .notes
+        .iter()
+        .filter_map(|(_, note)| match note {
+            Note::BrokerFenced { broker } if *broker == leader => Some(false),
+            Note::BrokerUnfenced { broker } if *broker == leader => Some(true),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [true, false, true]);
+    world.await_full_isr(tp, 3);
+}
+
+#[test]
+fn a16_a_heartbeat_of_another_life_is_stale() {
+    let (mut world, _, leader, _) = three_brokers(32);
+    let heartbeat = Request::BrokerHeartbeat { broker: leader, broker_epoch: 999, metadata_offset: 999, want_fence: false, want_shut_down: false };
+    assert_eq!(world.call(0, heartbeat), Some(Response::Error(ErrorCode::StaleBrokerEpoch)));
+}
+
+#[test]
+fn a17_a_follower_joins_the_isr_only_when_it_has_what_is_committed() {
+    let (mut world, tp, leader, [slow, _]) = three_brokers(33);
+    world.kill(slow);
+    world.run_until("it leaves the ISR", 6_000, |world| world.isr(tp).len() == 2);
+    world.run_ms(100);
+    for nth in 0..50 {
+        world.produce(tp, &batch(&[&format!("{nth}")]), ALL).expect("acked");
+    }
+    // It lives and heartbeats, but cannot fetch from this leader.
+    world.cut(slow, leader);
+    world.start(slow);
+    world.run_until("it is unfenced", 5_000, |world| world.is_unfenced(slow));
+    world.run_ms(2_000);
+    assert_eq!(world.isr(tp).len(), 2);
+    world.heal();
+    world.await_full_isr(tp, 3);
+}
+
+#[test]
+fn a17_the_controller_refuses_an_isr_of_another_life_or_another_state() {
+    let (mut world, tp, leader, [second, third]) = three_brokers(34);
+    let (_, leader_epoch) = world.leader_epoch(tp).expect("a leader");
+    let alter = |broker_epoch, partition_epoch, isr| Request::AlterPartition {
+        broker: leader,
+        broker_epoch,
+        partitions: vec![broker::protocol::AlterIsr { tp, leader_epoch, partition_epoch, isr }],
+    };
+    let epoch_of = |node: u32| u64::from(node);
+    assert_eq!(world.call(0, alter(12_345, 0, vec![(leader, 0)])), Some(Response::Error(ErrorCode::StaleBrokerEpoch)));
+    let registration = |world: &mut World| {
+        (0..6).find(|&epoch| {
+            world.call(0, alter(epoch, 77, vec![(leader, epoch), (second, epoch_of(second)), (third, epoch_of(third))]))
+                == Some(Response::AlterPartition { partitions: vec![(tp, Err(ErrorCode::InvalidUpdateVersion))] })
+        })
+    };
+    assert!(registration(&mut world).is_some(), "with its own epoch the state it saw decides");
+}
+
+#[test]
+fn a18_only_members_of_the_isr_are_elected() {
+    let (mut world, tp, leader, followers) = three_brokers(35);
+    followers.into_iter().for_each(|node| world.kill(node));
+    world.run_until("the ISR is the leader alone", 8_000, |world| world.isr(tp) == [leader]);
+    world.kill(leader);
+    followers.into_iter().for_each(|node| world.start(node));
+    world.run_ms(8_000);
+    assert_eq!(world.leader(tp), None, "two live replicas, neither in sync");
+    assert_eq!(world.isr(tp), [leader]);
+    world.bring_back(leader, tp, 3);
+    assert_eq!(world.leader(tp), Some(leader));
+}
+
+#[test]
+fn a20_a_controlled_shutdown_moves_leaderships_first() {
+    let (mut world, tp, leader, _) = three_brokers(36);
+    world.produce(tp, &batch(&["a"]), ALL).expect("acked");
+    world.shut_down(leader);
+    world.run_until("it stops", 5_000, |world| world.stopped.contains(&leader));
+    let at = |what: &dyn Fn(&Note) -> bool| world.notes.iter().position(|(_, note)| what(note));
+    let elected = at(&|note| matches!(note, Note::LeaderElected { tp: of, leader: next, .. } if *of == tp && *next != leader));
+    let fenced = at(&|note| matches!(note, Note::BrokerFenced { broker } if *broker == leader));
+    assert!(elected.expect("another leader") < fenced.expect("it left"), "first the leaderships, then the broker");
+    world.kill(leader);
+    world.bring_back(leader, tp, 3);
+    assert_eq!(world.read_all(tp), [(0, "a".to_owned())]);
+}
+
+#[test]
+fn a23_a_broker_that_has_not_heard_answers_from_its_own_metadata() {
+    let (mut world, tp, old, [second, third]) = three_brokers(37);
+    // One follower is cut off from the controller only: it goes on believing in the old leader.
+    let deaf = second;
+    world.cut(0, deaf);
+    world.kill(old);
+    let new = {
+        world.run_until("another leader", 10_000, |world| world.leader(tp).is_some_and(|leader| leader == third));
+        third
+    };
+    let leader_by = |world: &mut World, node| match world.call(node, Request::Metadata { topics: Some(vec!["orders".to_owned(), "nothing".to_owned()]) }) {
+        Some(Response::Metadata { topics, unknown, .. }) => {
+            assert_eq!(unknown, ["nothing"]);
+            topics[0].partitions[tp.partition as usize].leader
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(leader_by(&mut world, deaf), Some(old));
+    assert_eq!(leader_by(&mut world, new), Some(new));
+    world.heal();
+    world.run_ms(3_000);
+    assert_eq!(leader_by(&mut world, deaf), Some(new));
+}
+
+#[test]
+fn a23_the_controller_restarts_from_its_log_with_sessions_in_full() {
+    let (mut world, tp, leader, _) = three_brokers(38);
+    world.power_loss(0);
+    world.run_ms(5_000);
+    assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(0), "the data path goes on");
+    world.start(0);
+    world.run_ms(3_000);
+    assert!(!world.notes.iter().any(|(_, note)| matches!(note, Note::BrokerFenced { .. })), "nobody is fenced for the controller's absence");
+    world.kill(leader);
+    world.await_other_leader(tp, leader);
+}
+
+#[test]
+fn a23_a_topic_is_created_once_and_bad_shapes_are_refused() {
+    let (mut world, _, _, _) = three_brokers(39);
+    let mut create = |topic| match world.call(2, Request::CreateTopics { topics: vec![topic] }) {
+        Some(Response::CreateTopics { results }) => results[0].1,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(create(crate::client::spec("orders", 1, 3, 2)), Err(ErrorCode::TopicAlreadyExists));
+    assert_eq!(create(crate::client::spec("", 1, 3, 2)), Err(ErrorCode::InvalidTopic));
+    assert_eq!(create(crate::client::spec("trades", 0, 3, 2)), Err(ErrorCode::InvalidTopic));
+    assert_eq!(create(crate::client::spec("trades", 1, 4, 2)), Err(ErrorCode::NotEnoughReplicas));
+    assert_eq!(create(crate::client::spec("trades", 1, 1, 2)), Err(ErrorCode::InvalidTopic));
+}
+
+#[test]
+fn a05_a_disk_error_stops_the_broker_and_others_lead() {
+    let (mut world, tp, leader, _) = three_brokers(40);
+    world.disk(leader).broken = true;
+    let _unknown = world.send_request(leader, crate::client::produce_request(tp, &batch(&["a"]), ALL));
+    world.run_until("it stops", 1_000, |world| world.stopped.contains(&leader));
+    world.await_other_leader(tp, leader);
+    let _: Tp = tp;
+}

@@ -34,7 +34,11 @@ pub fn of_produce(code: ErrorCode) -> Class {
 /// Says this code, by itself, nothing about whether the operation was executed?
 pub fn is_ambiguous(code: ErrorCode) -> bool {
     use ErrorCode::*;
-    matches!(code, NotLeaderOrFollower | NotEnoughReplicasAfterAppend | RequestTimedOut | UnknownServerError | KafkaStorageError | CorruptMessage)
+    // `NotCoordinator` is also the last word of a coordinator that resigns, on what it had sent to its log.
+    matches!(
+        code,
+        NotLeaderOrFollower | NotCoordinator | NotEnoughReplicasAfterAppend | RequestTimedOut | UnknownServerError | KafkaStorageError | CorruptMessage
+    )
 }
 
 /// Errors of a coordinator that is elsewhere or not ready: look it up again.
@@ -143,6 +147,7 @@ mod tests {
     fn an_ambiguous_code_and_silence_are_unknown() {
         for code in [
             ErrorCode::NotLeaderOrFollower,
+            ErrorCode::NotCoordinator,
             ErrorCode::NotEnoughReplicasAfterAppend,
             ErrorCode::RequestTimedOut,
             ErrorCode::UnknownServerError,

@@ -329,6 +329,20 @@ fn a55_a_refused_exchange_leaves_the_old_member_in_place() {
 }
 
 #[test]
+fn a55_of_two_that_come_back_at_once_the_older_is_fenced() {
+    let mut driver = Driver::groups();
+    let first_joins = driver.send(join_as("", Some("pod-0"), "topics"));
+    let (_, first, _) = joined(&driver, first_joins);
+    driver.call(sync(&first, 1, &[(&first, "p0")]));
+    driver.durable_at_once = false;
+    let older = driver.send(join_as("", Some("pod-0"), "topics"));
+    let newer = driver.send(join_as("", Some("pod-0"), "topics"));
+    driver.replicate(2);
+    assert_eq!(driver.reply(older), Some(Response::Error(ErrorCode::FencedInstanceId)));
+    assert_eq!(joined(&driver, newer).0, 1);
+}
+
+#[test]
 fn a59_a_failover_keeps_the_generation_and_gives_sessions_in_full() {
     let mut driver = Driver::groups();
     let (first, second) = stable_pair(&mut driver);

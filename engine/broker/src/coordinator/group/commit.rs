@@ -32,7 +32,7 @@ pub(super) fn commit(groups: &mut BTreeMap<String, Group>, step: &mut Step<'_>, 
         return step.refuse(to, error);
     }
     let group = groups.entry(name.clone()).or_insert_with(|| Group::new(name));
-    if group.members.contains_key(&member_id) {
+    if transaction.is_none() && group.members.contains_key(&member_id) {
         group.renew_session(step, &member_id);
     }
     group.append_offsets(step, to, offsets, transaction);

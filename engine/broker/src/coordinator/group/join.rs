@@ -118,11 +118,14 @@ impl Group {
     /// The new id of a static member is durable, or was refused: then the old one is back.
     pub(super) fn replaced(&mut self, step: &mut Step<'_>, to: ReplyTo, instance_id: String, old: String, new: String, result: Result<i64, ErrorCode>) {
         match result {
-            Ok(_) if self.state == State::Stable && self.members.contains_key(&new) => {
-                let joined = self.joined_again(&new, &old);
-                step.reply(to, joined);
-            }
-            Ok(_) => step.refuse(to, ErrorCode::RebalanceInProgress),
+            Ok(_) => match self.validate(&new, Some(&instance_id)) {
+                Ok(()) if self.state == State::Stable => {
+                    let joined = self.joined_again(&new, &old);
+                    step.reply(to, joined);
+                }
+                Ok(()) => step.refuse(to, ErrorCode::RebalanceInProgress),
+                Err(error) => step.refuse(to, error),
+            },
             Err(error) => {
                 if let Some(member) = self.members.remove(&new) {
                     self.members.insert(old.clone(), member);

@@ -2,7 +2,8 @@
 //!
 //! The two commute: each names the order, the lots and the price, and a hold closes when settled + released = ordered lots. A Settle is told by
 //! (order, trade id), a Release by the order's end, or by the offset of the event that made it smaller; a repeat moves nothing and is not answered
-//! again. What contradicts its order is refused whole.
+//! again. What contradicts its order is refused whole: an order's price is the one that it is held at, so that whoever offers to replace orders must
+//! send the replacement through this machine.
 
 use super::AccountMachine;
 use super::ledger::Ledger;

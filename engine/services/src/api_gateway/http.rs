@@ -12,15 +12,20 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use runtime::net::Listener;
 use runtime::task::{JoinHandle, Stop, spawn};
+use runtime::time::sleep;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Pause after a connection that could not be accepted.
+const ACCEPT_RETRY_MS: u64 = 20;
 
 /// Accepts connections until asked to stop; then drops them all. What was not answered by then is unknown to its client.
-pub(super) async fn serve(mut listener: Listener, gateway: Arc<Gateway>, mut stop: Stop) -> std::io::Result<()> {
+pub(super) async fn serve(mut listener: Listener, gateway: Arc<Gateway>, mut stop: Stop) {
     let mut connections: Vec<JoinHandle<()>> = Vec::new();
-    let ended = loop {
+    loop {
         let accepted = runtime::select! {
-            () = stop.requested() => break Ok(()),
+            () = stop.requested() => break,
             accepted = listener.accept() => accepted,
         };
         connections.retain(|connection| !connection.is_finished());
@@ -36,13 +41,13 @@ pub(super) async fn serve(mut listener: Listener, gateway: Arc<Gateway>, mut sto
                     let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await;
                 }));
             }
-            Err(error) => break Err(error),
+            // A peer that was gone before it was accepted, or no descriptor left: neither lasts.
+            Err(_) => sleep(Duration::from_millis(ACCEPT_RETRY_MS)).await,
         }
-    };
+    }
     for connection in connections {
         connection.abort();
     }
-    ended
 }
 
 async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {

@@ -211,7 +211,7 @@ impl Files {
                 self.known.insert(path);
             }
             // An io::Error cannot be cloned; its kind says enough to a core, which hears only that it failed.
-            round.done.push((job.node, job.op, result.as_ref().map(|()| ()).map_err(|error| error.kind().into())));
+            round.done.push((job.node, job.op, result.as_ref().copied().map_err(|error| error.kind().into())));
         }
         round
     }

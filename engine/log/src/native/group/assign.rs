@@ -57,7 +57,7 @@ mod tests {
     }
 
     fn given(wants: &[(&str, &[&str])], partitions: u32) -> Vec<(String, Vec<(u64, u32)>)> {
-        let topics = |name: &str| (name != "unknown").then(|| (TopicId(name.len() as u64), partitions));
+        let topics = |name: &str| (name != "unknown").then_some((TopicId(name.len() as u64), partitions));
         let plain = |tps: Vec<Tp>| tps.into_iter().map(|tp| (tp.topic.0, tp.partition)).collect();
         range(&members(wants), topics).into_iter().map(|(member, bytes)| (member, plain(decode_assignment(&bytes).expect("ours")))).collect()
     }

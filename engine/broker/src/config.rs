@@ -7,7 +7,7 @@
 //! let controller = Controller::new(ControllerConfig::default());
 //! // One node on a real disk: both in one process, the host carries messages between node 0 and node 1.
 //! let broker = Broker::new(BrokerConfig { fsync: broker::FsyncPolicy::Always, ..BrokerConfig::new(1, "127.0.0.1:9092") });
-//! let controller = Controller::new(ControllerConfig::single_node());
+//! let controller = Controller::new(ControllerConfig::beside(1));
 //! # let _ = (broker, controller);
 //! ```
 //!
@@ -108,11 +108,19 @@ pub struct ControllerConfig {
     pub internal_topics: InternalTopics,
     /// Producer ids given to a broker at a time.
     pub producer_id_block: i64,
+    /// The broker that lives and dies in one process with this controller: when the controller starts, that broker's former life is known to be over,
+    /// and its session need not be waited for (A16).
+    pub resident: Option<NodeId>,
 }
 
 impl Default for ControllerConfig {
     fn default() -> Self {
-        ControllerConfig { session_timeout_ms: 2_000, internal_topics: InternalTopics { partitions: 4, replication: 3, min_isr: 2 }, producer_id_block: 1_000 }
+        ControllerConfig {
+            session_timeout_ms: 2_000,
+            internal_topics: InternalTopics { partitions: 4, replication: 3, min_isr: 2 },
+            producer_id_block: 1_000,
+            resident: None,
+        }
     }
 }
 
@@ -120,5 +128,10 @@ impl ControllerConfig {
     /// For one broker: internal topics of one replica.
     pub fn single_node() -> Self {
         ControllerConfig { internal_topics: InternalTopics { partitions: 4, replication: 1, min_isr: 1 }, ..Self::default() }
+    }
+
+    /// For one broker, in the same process.
+    pub fn beside(resident: NodeId) -> Self {
+        ControllerConfig { resident: Some(resident), ..Self::single_node() }
     }
 }

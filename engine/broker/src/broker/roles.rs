@@ -1,7 +1,6 @@
 //! What a replica does when the metadata gives it another role.
 
 use super::Broker;
-use super::fetcher::Fetcher;
 use crate::metadata::PartitionState;
 use crate::note::Note;
 use crate::protocol::{ErrorCode, NodeId, Tp};
@@ -67,7 +66,7 @@ impl Broker {
             replica.checkpoint_epochs(&mut self.io);
         }
         self.io.note(Note::BecameFollower { tp, leader_epoch, leader });
-        self.fetchers.entry(leader).or_insert_with(Fetcher::default).add(tp);
+        self.fetchers.entry(leader).or_default().add(tp);
         self.fetch_from(leader);
     }
 

@@ -26,12 +26,21 @@ pub(super) struct Heartbeat {
 }
 
 impl Controller {
-    /// Sessions begin in full: after a start, and after this controller itself stood still (nobody's silence was heard).
+    /// Sessions begin in full: after a start, and after this controller itself stood still, when nobody's silence was heard.
     pub(super) fn begin_sessions(&mut self) {
         let alive = self.image.brokers.iter().filter(|(_, broker)| !broker.fenced).map(|(&node, _)| node);
         let ends_ms = self.io.now.monotonic_ms + self.config.session_timeout_ms;
         self.sessions.ends_ms = alive.map(|node| (node, ends_ms)).collect();
         self.watch_sessions();
+    }
+
+    /// A resident's former life ended with the controller's own: nobody needs to wait until its silence says so.
+    pub(super) fn fence_former_resident(&mut self) {
+        if let Some(resident) = self.config.resident
+            && self.image.brokers.get(&resident).is_some_and(|broker| !broker.fenced)
+        {
+            self.fence(resident);
+        }
     }
 
     fn touch_session(&mut self, broker: NodeId) {
@@ -50,8 +59,11 @@ impl Controller {
     }
 
     pub(super) fn check_sessions(&mut self) {
-        self.sessions.check_at_ms = None;
         let now_ms = self.io.now.monotonic_ms;
+        let late_ms = now_ms - self.sessions.check_at_ms.take().expect("a check was asked for");
+        if late_ms >= self.config.session_timeout_ms / 4 {
+            return self.begin_sessions();
+        }
         let ended: Vec<NodeId> = self.sessions.ends_ms.iter().filter(|&(_, &ends_ms)| ends_ms <= now_ms).map(|(&broker, _)| broker).collect();
         ended.into_iter().for_each(|broker| self.fence(broker));
         self.watch_sessions();

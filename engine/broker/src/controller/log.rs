@@ -85,6 +85,7 @@ impl Controller {
     fn run(&mut self) {
         self.phase = Phase::Running;
         self.begin_sessions();
+        self.fence_former_resident();
     }
 
     pub(super) fn append_entry(&mut self, entry: &[MetadataRecord]) {

@@ -160,11 +160,7 @@ impl Core for Controller {
             return;
         }
         std::mem::swap(&mut self.io.out, out);
-        let stood_still_ms = now.monotonic_ms.saturating_sub(self.io.now.monotonic_ms);
         self.io.now = now;
-        if stood_still_ms >= self.config.session_timeout_ms {
-            self.begin_sessions();
-        }
         self.take_input(input);
         while self.phase == Phase::Running
             && let Some(timer) = self.io.due_timer()

@@ -21,7 +21,7 @@ pub(super) struct Parked {
 impl Controller {
     pub(super) fn fetch_metadata(&mut self, to: ReplyTo, broker: NodeId, from: u64, wait_ms_max: u32) {
         self.end_fetch(broker);
-        if from != self.log.committed() || wait_ms_max == 0 {
+        if from < self.log.committed() || wait_ms_max == 0 {
             return self.send_metadata(to, from);
         }
         self.parked.last += 1;

@@ -101,6 +101,13 @@ impl World {
         self.leader_epoch(tp).map(|(leader, _)| leader)
     }
 
+    #[track_caller]
+    #[allow(dead_code)] // The tests of coordinators in a cluster use it too.
+    pub fn await_leader(&mut self, tp: Tp) -> NodeId {
+        self.run_until("a leader", 20_000, |world| world.leader(tp).is_some());
+        self.leader(tp).expect("just seen")
+    }
+
     /// Waits for a leader other than `old`.
     #[track_caller]
     pub fn await_other_leader(&mut self, tp: Tp, old: NodeId) -> NodeId {

@@ -3,7 +3,7 @@
 use super::a07_a11_high_watermark::three_brokers;
 use crate::client::{ALL, batch};
 use crate::world::World;
-use broker::{ErrorCode, Note, Request, Response, Tp};
+use broker::{BrokerConfig, ControllerConfig, ErrorCode, FsyncPolicy, Note, Request, Response, Tp};
 
 #[test]
 fn a16_a_new_life_waits_for_the_session_of_the_old_one() {
@@ -26,6 +26,26 @@ fn a16_a_new_life_waits_for_the_session_of_the_old_one() {
         .collect();
     assert_eq!(told, [true, false, true]);
     world.await_full_isr(tp, 3);
+}
+
+#[test]
+fn a16_a_controller_knows_that_the_former_life_of_its_resident_is_over() {
+    let restarted = |controller: ControllerConfig| {
+        let config = BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(1, "unset") };
+        let mut world = World::with_configs(36, 1, config, controller);
+        world.run_until("it is unfenced", 5_000, |world| world.is_unfenced(1));
+        world.run_ms(1_000);
+        world.kill(0);
+        world.kill(1);
+        let since_ms = world.now_ms();
+        world.start(0);
+        world.start(1);
+        world.run_until("its next life is unfenced", 5_000, |world| world.is_unfenced(1));
+        world.now_ms() - since_ms
+    };
+    let (apart_ms, beside_ms) = (restarted(ControllerConfig::single_node()), restarted(ControllerConfig::beside(1)));
+    assert!(apart_ms >= 2_000, "the session of a broker elsewhere is waited for: {apart_ms} ms");
+    assert!(beside_ms < 1_000, "{beside_ms} ms");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Exit codes: 0 stopped as asked, 1 an error that a person must look at, 2 usage.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // production: real clocks, threads and files
 
+mod history;
 mod listing;
 mod supervisor;
 mod up;

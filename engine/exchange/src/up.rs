@@ -4,13 +4,13 @@
 //! are its clients like any other. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
 //! sessions to end.
 
-use crate::listing;
+use crate::{history, listing};
 use crate::supervisor::Supervisor;
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
 use clap::Args;
-use log::history::{SharedObserver, Silent};
+use log::history::SharedObserver;
 use log::host::{self, HostConfig};
 use log::native::{ClientConfig, Native};
 use log::Durability;
@@ -51,6 +51,9 @@ pub struct UpArgs {
     /// Money for an account at its first start: ACCOUNT:ASSET:AMOUNT in minor units (applied once, however often the exchange starts). May be repeated.
     #[arg(long = "deposit", value_parser = parse_deposit)]
     pub deposits: Vec<Deposit>,
+    /// Append every fact taken at the ports to this file, as JSON Lines. For diagnosis: it costs time.
+    #[arg(long, env = "EXCHANGE_HISTORY")]
+    pub history: Option<PathBuf>,
 }
 
 /// A deposit of the command line.
@@ -98,9 +101,10 @@ pub async fn run(args: UpArgs) -> Result<()> {
     let specs = args.listing.as_deref().map_or_else(|| Ok(listing::default()), listing::read)?;
     let disk = RealDisk::open(args.data.join("log")).with_context(|| format!("data directory {}", args.data.display()))?;
     let store = SqliteStore::open(&args.data.join("exchange.sqlite"))?;
-    let mut log = start_log(&args, disk).await?;
-    bootstrap(&args, &log.address, &specs).await?;
-    let supervisor = start_services(&args, &log.address, Arc::new(store), &specs);
+    let observer = history::open(args.history.as_deref())?;
+    let mut log = start_log(&args, disk, &observer).await?;
+    bootstrap(&args, &log.address, &specs, &observer).await?;
+    let supervisor = start_services(&args, &log.address, Arc::new(store), &specs, &observer);
     println!("exchange: http://{}  log {}  data {}", args.listen, log.address, args.data.display());
     let ended = runtime::select! {
         asked = asked_to_stop() => { asked?; None }
@@ -125,27 +129,23 @@ async fn asked_to_stop() -> Result<()> {
     Ok(())
 }
 
-async fn start_log(args: &UpArgs, disk: RealDisk) -> Result<Log> {
+async fn start_log(args: &UpArgs, disk: RealDisk, observer: &SharedObserver) -> Result<Log> {
     let listener = Listener::bind(&args.log_listen).await.with_context(|| format!("--log-listen {}", args.log_listen))?;
     let address = listener.local_address();
     let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, address.clone()), (NODE, address.clone())]);
     let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(NODE, &address) });
-    let controller = Controller::new(ControllerConfig::single_node());
+    let controller = Controller::new(ControllerConfig::beside(NODE));
     let cores: Vec<(broker::NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
     let (stopper, stop) = stop_channel();
     let incarnation = runtime::rng::Rng::of_node("incarnation").next_u64();
     let config = HostConfig::new(address.clone(), nodes);
-    let host = runtime::task::spawn(host::serve(listener, config, cores, Arc::new(disk), silent(), incarnation, stop));
+    let host = runtime::task::spawn(host::serve(listener, config, cores, Arc::new(disk), Arc::clone(observer), incarnation, stop));
     Ok(Log { address, stopper, host })
 }
 
-fn silent() -> SharedObserver {
-    Arc::new(Silent)
-}
-
-fn client(name: &str, address: &str) -> Native {
+fn client(name: &str, address: &str, observer: &SharedObserver) -> Native {
     let config = ClientConfig { durable: Durability::Fsync, ..ClientConfig::new(name, [address.to_owned()]) };
-    Native::new(config, silent())
+    Native::new(config, Arc::clone(observer))
 }
 
 fn transact_config(name: &str) -> TransactConfig {
@@ -156,20 +156,20 @@ fn transact_config(name: &str) -> TransactConfig {
 const ORDERS_MAX: usize = 1 << 20;
 const LEVELS_MAX: usize = 1 << 18;
 
-fn start_services(args: &UpArgs, address: &str, store: Arc<SqliteStore>, specs: &[SymbolSpec]) -> Supervisor {
+fn start_services(args: &UpArgs, address: &str, store: Arc<SqliteStore>, specs: &[SymbolSpec], observer: &SharedObserver) -> Supervisor {
     let mut supervisor = Supervisor::default();
-    let log = client("data_recorder", address);
-    supervisor.start("data_recorder", move |stop| project::run(log.clone(), DataRecorder, Arc::clone(&store), silent(), stop));
-    let log = client("wallet", address);
-    supervisor.start("wallet", move |stop| transact::run(log.clone(), WalletService, transact_config("wallet"), silent(), stop));
-    let log = client("matching_engine", address);
+    let (log, seen) = (client("data_recorder", address, observer), Arc::clone(observer));
+    supervisor.start("data_recorder", move |stop| project::run(log.clone(), DataRecorder, Arc::clone(&store), Arc::clone(&seen), stop));
+    let (log, seen) = (client("wallet", address, observer), Arc::clone(observer));
+    supervisor.start("wallet", move |stop| transact::run(log.clone(), WalletService, transact_config("wallet"), Arc::clone(&seen), stop));
+    let (log, seen) = (client("matching_engine", address, observer), Arc::clone(observer));
     let matching = MatchingService::naive(ORDERS_MAX, LEVELS_MAX);
-    supervisor.start("matching_engine", move |stop| transact::run(log.clone(), matching.clone(), transact_config("matching_engine"), silent(), stop));
-    let log = client("account", address);
-    supervisor.start("account", move |stop| transact::run(log.clone(), AccountService, transact_config("account"), silent(), stop));
-    let log = client("clock_service", address);
+    supervisor.start("matching_engine", move |stop| transact::run(log.clone(), matching.clone(), transact_config("matching_engine"), Arc::clone(&seen), stop));
+    let (log, seen) = (client("account", address, observer), Arc::clone(observer));
+    supervisor.start("account", move |stop| transact::run(log.clone(), AccountService, transact_config("account"), Arc::clone(&seen), stop));
+    let log = client("clock_service", address, observer);
     supervisor.start("clock_service", move |stop| clock_service::run(log.clone(), ClockConfig { tick_ms: 5_000 }, stop));
-    let log = client("api_gateway", address);
+    let (log, seen) = (client("api_gateway", address, observer), Arc::clone(observer));
     let gateway = GatewayConfig {
         instance: "api_gateway-1".to_owned(),
         listen: args.listen.clone(),
@@ -177,12 +177,12 @@ fn start_services(args: &UpArgs, address: &str, store: Arc<SqliteStore>, specs: 
         request_timeout_ms: 5_000,
         in_flight_max: 1_024,
     };
-    supervisor.start("api_gateway", move |stop| api_gateway::run(log.clone(), gateway.clone(), silent(), stop));
+    supervisor.start("api_gateway", move |stop| api_gateway::run(log.clone(), gateway.clone(), Arc::clone(&seen), stop));
     supervisor
 }
 
 /// Topics, listings, deposits; the same at every start, and done once.
-async fn bootstrap(args: &UpArgs, address: &str, specs: &[SymbolSpec]) -> Result<()> {
+async fn bootstrap(args: &UpArgs, address: &str, specs: &[SymbolSpec], observer: &SharedObserver) -> Result<()> {
     let config = BootstrapConfig {
         account_partitions: args.partitions,
         symbol_partitions: args.partitions,
@@ -192,5 +192,5 @@ async fn bootstrap(args: &UpArgs, address: &str, specs: &[SymbolSpec]) -> Result
         deposits: args.deposits.iter().map(Deposit::once).collect(),
         deadline_ms: runtime::time::monotonic_ms() + BOOTSTRAP_MS,
     };
-    bootstrap::run(client("operator", address), &config).await.context("creating topics, listings and deposits")
+    bootstrap::run(client("operator", address, observer), &config).await.context("creating topics, listings and deposits")
 }

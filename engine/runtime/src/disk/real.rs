@@ -4,7 +4,7 @@
 use super::{Disk, Entry, check_name};
 use crate::BoxFuture;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -23,6 +23,8 @@ const LOCK_FILE: &str = ".lock";
 pub struct RealDisk {
     root: PathBuf,
     open: Mutex<BTreeMap<String, OpenFile>>,
+    /// Directories whose own names are durable; none is ever removed.
+    durable_dirs: Mutex<BTreeSet<PathBuf>>,
     /// A sync failed: what is on the platter is not known any more, and nothing may be acknowledged by it.
     failed: Arc<AtomicBool>,
     _lock: File,
@@ -45,7 +47,7 @@ impl RealDisk {
             fs::TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, format!("directory {} is in use by another process", root.display())),
             fs::TryLockError::Error(error) => at(&path, "lock", error),
         })?;
-        Ok(RealDisk { root, open: Mutex::new(BTreeMap::new()), failed: Arc::new(AtomicBool::new(false)), _lock: lock })
+        Ok(RealDisk { root, open: Mutex::new(BTreeMap::new()), durable_dirs: Mutex::new(BTreeSet::new()), failed: Arc::new(AtomicBool::new(false)), _lock: lock })
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<String, OpenFile>> {
@@ -81,6 +83,19 @@ impl RealDisk {
         let open = OpenFile { file: Arc::new(file), len };
         table.insert(name.to_string(), open.clone());
         Ok(open)
+    }
+
+    /// The directory, and those above it: its own name stands in its parent. It ends where a name is known to be durable.
+    fn until_durable(&self, path: &Path) -> Vec<PathBuf> {
+        let durable = self.durable_dirs.lock().expect("no code panics while it holds this lock");
+        let mut dirs = Vec::new();
+        for dir in path.ancestors().take_while(|dir| dir.starts_with(&self.root)) {
+            dirs.push(dir.to_path_buf());
+            if durable.contains(dir) {
+                break;
+            }
+        }
+        dirs
     }
 
     fn walk(&self, dir: &Path, out: &mut Vec<Entry>) -> io::Result<()> {
@@ -177,14 +192,17 @@ impl Disk for RealDisk {
                 let mut table = self.table();
                 files.iter().map(|name| self.handle(&mut table, name, false)).collect::<io::Result<Vec<_>>>()?
             };
-            let (root, failed) = (self.root.clone(), self.failed.clone());
-            off_thread(move || {
-                for open in handles {
-                    open.file.sync_data().map_err(|error| fail(&failed, at(&root, "sync a file of", error)))?;
-                }
-                Ok(())
-            })
-            .await
+            let sync = |open: OpenFile| {
+                let (root, failed) = (self.root.clone(), self.failed.clone());
+                off_thread(move || open.file.sync_data().map_err(|error| fail(&failed, at(&root, "sync a file of", error))))
+            };
+            // All at once: a journalling file system commits them together.
+            let running: Vec<_> = handles.into_iter().map(sync).collect();
+            let mut outcome = Ok(());
+            for sync in running {
+                outcome = outcome.and(sync.await);
+            }
+            outcome
         })
     }
 
@@ -192,16 +210,19 @@ impl Disk for RealDisk {
         Box::pin(async move {
             self.writable()?;
             let path = if dir.is_empty() { self.root.clone() } else { self.path(dir)? };
-            let (root, failed) = (self.root.clone(), self.failed.clone());
+            let dirs = self.until_durable(&path);
+            let failed = self.failed.clone();
+            let synced = dirs.clone();
             off_thread(move || {
-                // The directory's own name stands in its parent.
-                for dir in path.ancestors().take_while(|dir| dir.starts_with(&root)) {
-                    let handle = File::open(dir).map_err(|error| at(dir, "open", error))?;
-                    handle.sync_all().map_err(|error| fail(&failed, at(dir, "sync", error)))?;
+                for dir in dirs {
+                    let handle = File::open(&dir).map_err(|error| at(&dir, "open", error))?;
+                    handle.sync_all().map_err(|error| fail(&failed, at(&dir, "sync", error)))?;
                 }
                 Ok(())
             })
-            .await
+            .await?;
+            self.durable_dirs.lock().expect("no code panics while it holds this lock").extend(synced);
+            Ok(())
         })
     }
 }
@@ -215,12 +236,15 @@ fn at(path: &Path, what: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
 }
 
-/// A sync waits for the platter: not on a thread that runs tasks.
-async fn off_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+/// Begins at once. A sync waits for the platter: not on a thread that runs tasks.
+fn off_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> impl Future<Output = io::Result<()>> {
     #[cfg(madsim)]
-    return work();
+    return std::future::ready(work());
     #[cfg(not(madsim))]
-    tokio::task::spawn_blocking(work).await.expect("a sync does not panic, and a runtime that shuts down waits for it")
+    {
+        let running = tokio::task::spawn_blocking(work);
+        async { running.await.expect("a sync does not panic, and a runtime that shuts down waits for it") }
+    }
 }
 
 #[cfg(test)]

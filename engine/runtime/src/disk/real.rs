@@ -47,7 +47,13 @@ impl RealDisk {
             fs::TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, format!("directory {} is in use by another process", root.display())),
             fs::TryLockError::Error(error) => at(&path, "lock", error),
         })?;
-        Ok(RealDisk { root, open: Mutex::new(BTreeMap::new()), durable_dirs: Mutex::new(BTreeSet::new()), failed: Arc::new(AtomicBool::new(false)), _lock: lock })
+        Ok(RealDisk {
+            root,
+            open: Mutex::new(BTreeMap::new()),
+            durable_dirs: Mutex::new(BTreeSet::new()),
+            failed: Arc::new(AtomicBool::new(false)),
+            _lock: lock,
+        })
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<String, OpenFile>> {

@@ -100,7 +100,8 @@ where
         madsim.block_on(async {
             let simulation = Simulation::reseeded(settings.seed);
             *progress.lock().expect("nobody panics with it") = Some(simulation.progress());
-            let world = World::new(simulation);
+            let world = World::new(simulation.clone());
+            runtime::task::spawn(housekeeping(simulation));
             *kept.borrow_mut() = Some(world.clone());
             let result = runtime::time::timeout(settings.time_limit, body(world.clone())).await;
             world.wind_up().await;
@@ -146,6 +147,16 @@ impl World {
             messages: self.inner.simulation.messages(),
             history: history.into_entries(),
         }
+    }
+}
+
+/// madsim keeps a word on every task that a node ever started until it is asked how many there are; and the watch wants to see the clock move also
+/// while every node sleeps.
+async fn housekeeping(simulation: Arc<Simulation>) {
+    loop {
+        runtime::time::sleep(Duration::from_secs(10)).await;
+        madsim::runtime::Handle::current().metrics().num_tasks();
+        simulation.now_ns();
     }
 }
 

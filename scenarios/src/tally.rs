@@ -36,11 +36,8 @@ pub const FLOORS: &[Floor] = &[
 ];
 
 /// Shares of the accepted orders, in percent: at least, or (rejected) at most.
-pub const SHARES: &[(&str, Share)] = &[
-    ("orders traded", Share::AtLeast(40)),
-    ("orders cancelled while resting", Share::AtLeast(30)),
-    ("orders rejected", Share::AtMost(10)),
-];
+pub const SHARES: &[(&str, Share)] =
+    &[("orders traded", Share::AtLeast(40)), ("orders cancelled while resting", Share::AtLeast(30)), ("orders rejected", Share::AtMost(10))];
 
 /// A share of the accepted orders, in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

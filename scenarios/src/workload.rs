@@ -1,7 +1,10 @@
 //! What clients do, drawn before the run: a list of plain values, so that a failing run can be replayed with three orders of a thousand.
 
+use crate::composition::{Shape, specs};
 use runtime::rng::Rng;
 use serde::{Deserialize, Serialize};
+use services::flow::player;
+use wire::{Side, TimeInForce};
 
 /// Where the orders of a run come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +71,23 @@ pub enum Kind {
 }
 
 impl Action {
+    /// Can this action be done in an exchange of this shape? The error names the field and the rule.
+    pub fn check(&self, shape: &Shape) -> Result<(), String> {
+        let listed = specs(shape.symbols);
+        let Some(spec) = listed.iter().find(|spec| spec.symbol.as_str() == self.symbol) else {
+            return Err(format!("symbol: `{}` is not listed", self.symbol));
+        };
+        let price_fits = if self.kind == Kind::Market { self.price_ticks == 0 } else { (1..=spec.price_ticks_max).contains(&self.price_ticks) };
+        match () {
+            () if self.client >= shape.clients => Err(format!("client: {} of {} clients", self.client, shape.clients)),
+            () if !price_fits => Err(format!("price_ticks: {} of a {:?} order", self.price_ticks, self.kind)),
+            () if !(1..=spec.quantity_lots_max).contains(&self.quantity_lots) => {
+                Err(format!("quantity_lots: {} is not 1 to {}", self.quantity_lots, spec.quantity_lots_max))
+            }
+            () => Ok(()),
+        }
+    }
+
     /// What the client calls this order.
     pub fn client_order_id(&self) -> String {
         format!("c{}-{}", self.client, self.id)
@@ -85,6 +105,20 @@ impl Workload {
 }
 
 impl Market {
+    /// Does it fit this shape? The error names the field and the rule.
+    pub fn check(&self, shape: &Shape) -> Result<(), String> {
+        let listed = specs(shape.symbols);
+        let unlisted = self.symbols.iter().find(|symbol| listed.iter().all(|spec| spec.symbol.as_str() != symbol.as_str()));
+        match unlisted {
+            Some(symbol) => Err(format!("symbols: `{symbol}` is not listed")),
+            None if self.symbols.is_empty() => Err("symbols: at least one".to_owned()),
+            None if self.clients == 0 || self.clients > shape.clients => Err(format!("clients: 1 to {}", shape.clients)),
+            None if self.span_ms == 0 => Err("span_ms: at least 1".to_owned()),
+            None if !(100..=1_000_000).contains(&self.mid_ticks) => Err("mid_ticks: 100 to 1000000".to_owned()),
+            None => Ok(()),
+        }
+    }
+
     /// Draws each action from its own stream: taking one out leaves the others as they were.
     pub fn draw(&self, seed: u64) -> Vec<Action> {
         assert!(self.clients > 0 && !self.symbols.is_empty() && self.span_ms > 0, "a market has clients, symbols and time: {self:?}");
@@ -143,6 +177,30 @@ impl Market {
     }
 }
 
+/// Orders of a recording as actions, as many as fit the shape's span, dealt to its clients in turn.
+pub fn of_flow(orders: &[player::Order], shape: &Shape) -> Vec<Action> {
+    let symbol = specs(shape.symbols)[0].symbol.as_str().to_owned();
+    let fitting = orders.iter().filter(|order| order.at_ms < shape.span_ms).zip(0..);
+    fitting
+        .map(|(order, id)| Action {
+            id,
+            client: id % shape.clients,
+            at_ms: order.at_ms,
+            symbol: symbol.clone(),
+            buy: order.side == Side::Buy,
+            kind: match order.time_in_force {
+                TimeInForce::Gtc => Kind::Limit,
+                TimeInForce::Ioc => Kind::Ioc,
+                TimeInForce::Fok => Kind::Fok,
+            },
+            price_ticks: order.price_ticks,
+            quantity_lots: order.lots,
+            cancel_after_ms: order.cancel_at_ms.map(|at_ms| at_ms.saturating_sub(order.at_ms)),
+            query_after_ms: None,
+        })
+        .collect()
+}
+
 /// The mid price moves once in this long.
 const STEP_MS: u64 = 500;
 
@@ -151,7 +209,7 @@ mod tests {
     use super::*;
     use book::{Book, BookConfig, Naive, NewOrder};
     use std::collections::BTreeSet;
-    use wire::order::{EndReason, OrderType, Side, TimeInForce};
+    use wire::order::{EndReason, OrderType};
     use wire::slot::Report;
     use wire::{AccountId, OrderId};
 

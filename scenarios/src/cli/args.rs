@@ -142,7 +142,9 @@ impl Sweep {
             None => 0,
             Some(hash) => {
                 let digits = hash.get(..hash.len().min(12)).filter(|digits| digits.len() >= 7);
-                digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).ok_or_else(|| format!("`{hash}`: a commit's hash has at least 7 hexadecimal digits"))?
+                digits
+                    .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                    .ok_or_else(|| format!("`{hash}`: a commit's hash has at least 7 hexadecimal digits"))?
             }
         };
         let range = self.seeds.clone().unwrap_or(0..u64::MAX - base);

@@ -3,8 +3,9 @@
 use super::args;
 use super::worker::{Task, Worker};
 use scenarios::tally::{FLOORS, SHARES, Tally};
-use scenarios::verdict::{Class, SeedReport, grouped};
+use scenarios::verdict::{Class, SeedReport};
 use sim::Reached;
+use sim::report::count as grouped;
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,9 @@ struct Totals {
 }
 
 pub fn run(args: &args::Sweep) -> u8 {
+    if let Some(unknown) = args.scenario.as_deref().filter(|name| scenarios::scenarios::by_name(name).is_none()) {
+        return super::usage(&format!("--scenario {unknown}: there is none of that name; see sim list"));
+    }
     let seeds = match args.seeds() {
         Ok(seeds) => Mutex::new(seeds),
         Err(error) => return super::usage(&error),
@@ -94,7 +98,7 @@ fn in_a_fresh_process(task: &Task, report: SeedReport) -> SeedReport {
 fn died(task: &Task, ended: String) -> SeedReport {
     SeedReport {
         seed: task.seed,
-        scenario: task.scenario.clone().unwrap_or_else(|| scenarios::scenarios::of_seed(task.seed).name().to_owned()),
+        scenario: task.scenario.clone().unwrap_or_else(|| scenarios::scenarios::of_seed(task.seed).name.to_owned()),
         class: Class::Crash,
         what: "worker".to_owned(),
         headline: ended,
@@ -139,8 +143,8 @@ impl Totals {
     /// Marks that every swept scenario's own list owes.
     fn missing_marks(&self) -> Vec<String> {
         let mut missing = Vec::new();
-        for scenario in scenarios::scenarios::ALL.iter().filter(|scenario| self.scenarios.contains(scenario.name())) {
-            missing.extend(self.reached.missing(scenario.marks()).into_iter().map(|mark| format!("{mark} ({})", scenario.name())));
+        for scenario in scenarios::scenarios::ALL.iter().filter(|scenario| self.scenarios.contains(scenario.name)) {
+            missing.extend(self.reached.missing(scenario.marks).into_iter().map(|mark| format!("{mark} ({})", scenario.name)));
         }
         missing
     }

@@ -19,7 +19,8 @@ pub fn run() -> u8 {
     for line in stdin.lines() {
         let Ok(line) = line else { return 0 };
         let task: Task = serde_json::from_str(&line).expect("only a parent of this build writes to a worker");
-        let done = one::judge(&one::Target::drawn(task.seed, task.scenario.as_deref()));
+        let plan = one::drawn(task.seed, task.scenario.as_deref()).expect("the parent knows the scenarios");
+        let done = one::judge_measured(&plan).expect("a drawn plan is sound");
         let report = serde_json::to_string(&done.report).expect("a report has no unserialisable part");
         let mut stdout = std::io::stdout().lock();
         if writeln!(stdout, "{report}").and_then(|()| stdout.flush()).is_err() {

@@ -1,6 +1,6 @@
 //! Money is neither made nor lost: per asset the balances add up to the deposits (I-M1), and the two sides of each trade cancel out (I-M5).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::Evidence;
 use crate::ledger::Ledger;
 use std::collections::BTreeMap;

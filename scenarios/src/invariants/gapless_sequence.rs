@@ -1,7 +1,7 @@
 //! Numbers have no gap: the sequence of each (source, destination partition), and the trade ids of each symbol from 1 (I7, I-O13), across every change
 //! of owner.
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::Evidence;
 use crate::sieve::Fate;
 use std::collections::BTreeMap;

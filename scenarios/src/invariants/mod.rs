@@ -31,7 +31,10 @@ mod settled_once;
 mod single_writer;
 mod unknown_resolved_truthfully;
 
+pub use replay_equals_live::{BOOK_LEVELS_MAX, BOOK_ORDERS_MAX};
+
 use crate::evidence::Evidence;
+use sim::invariants::{Finding, Violation};
 
 /// One property of the exchange.
 pub trait Invariant: Sync {
@@ -41,38 +44,25 @@ pub trait Invariant: Sync {
     fn check(&self, evidence: &Evidence) -> Finding;
 }
 
-/// What a check found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Finding {
-    /// How often the property was evaluated; zero in a whole run is a failure.
-    pub checked: u64,
-    /// The first violation.
-    pub violation: Option<Violation>,
-    /// Put behind `ok` on the screen.
-    pub remark: String,
-}
-
-/// A broken property: one line, and the facts needed to argue about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// What happened, in domain words.
-    pub headline: String,
-    /// The facts.
-    pub facts: Vec<String>,
-}
-
-impl Finding {
+/// How checks take their findings down.
+trait Notes {
     /// Counts one evaluation.
+    fn count(&mut self);
+    /// Notes a violation; the first one stays.
+    fn violated(&mut self, headline: String, facts: Vec<String>);
+    /// Counts one evaluation of a condition.
+    fn expect(&mut self, holds: bool, headline: impl FnOnce() -> String);
+}
+
+impl Notes for Finding {
     fn count(&mut self) {
         self.checked += 1;
     }
 
-    /// Notes a violation; the first one stays.
     fn violated(&mut self, headline: String, facts: Vec<String>) {
         self.violation.get_or_insert(Violation { headline, facts });
     }
 
-    /// Counts one evaluation of a condition.
     fn expect(&mut self, holds: bool, headline: impl FnOnce() -> String) {
         self.count();
         if !holds {

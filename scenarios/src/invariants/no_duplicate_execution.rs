@@ -1,7 +1,7 @@
 //! No command has its effect twice: a client order id makes one order, an order goes to the matcher once, a fill is executed once and no order is filled
 //! beyond what it ordered (I2, I-O8, I-O9).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::{Evidence, Read};
 use std::collections::BTreeMap;
 use wire::{AccountEvent, AccountId, Body, ClientOrderId, OrderCommand, OrderId, Symbol, Topic};

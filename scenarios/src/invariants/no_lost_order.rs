@@ -1,7 +1,7 @@
 //! What was acknowledged is in the log and goes on: each acknowledged order stands in the journal, each order of the journal was sent to the matching
 //! engine once, and each order it was sent has one verdict and, in the end, exactly one end (I1, I11, I-O12).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::Evidence;
 use crate::operation::{Answer, Ask};
 use log::history::Phase;

@@ -1,7 +1,7 @@
 //! Neither free nor locked money is ever below zero, no order is held, settled or released beyond what it ordered, and every balance that was told is
 //! the journal's (I5, I-M2, I-M3, I-M9).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::Evidence;
 use crate::ledger::Ledger;
 use wire::{Body, Topic};

@@ -1,7 +1,7 @@
 //! Price–time priority: fed with the commands of the log, in the log's order, the naive book gives exactly the events and trades that the matching
 //! engine wrote (I3, I-O1 to I-O7).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::{Evidence, Read};
 use book::{Book, BookConfig, Naive};
 use std::collections::BTreeMap;

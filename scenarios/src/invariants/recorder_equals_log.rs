@@ -1,6 +1,6 @@
 //! The recorder's rows are exactly the fold of the log: one row per trade, one per end of an order, nothing else (I6).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::Evidence;
 use services::ports::store::{OrderEndRow, Row, TradeRow};
 use std::collections::BTreeMap;

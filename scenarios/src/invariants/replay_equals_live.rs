@@ -1,14 +1,13 @@
 //! A fresh machine that is fed the final log has, at every position at which a hash was recorded live, that hash (I9, I-L1, I-L12): nothing of a
 //! machine's state comes from anywhere but its input partition.
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::{Evidence, LiveHash, Place};
 use services::account::AccountService;
 use services::matching_engine::MatchingService;
 use services::runner::Service;
 use services::runner::tenure::Tenure;
 use std::collections::BTreeMap;
-use wire::Topic;
 
 /// See the module.
 pub struct ReplayEqualsLive;
@@ -87,6 +86,7 @@ fn replay_of<S: Service>(service: &S, evidence: &Evidence, place: Place, positio
 /// What an honest machine would have recorded at a position.
 #[cfg(test)]
 pub(crate) fn replayed(evidence: &Evidence, service: &str, partition: u32, next: i64) -> LiveHash {
+    use wire::Topic;
     let topic = if service == "account" { Topic::AccountCommands } else { Topic::OrderCommands };
     let hash = replay(evidence, service, (topic, partition), &[next]).expect("the hand-made log can be replayed")[0];
     LiveHash { node: format!("{service}-1"), service: service.to_owned(), place: (topic, partition), next, hash }

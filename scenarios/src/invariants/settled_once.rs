@@ -1,6 +1,6 @@
 //! Each trade is settled exactly once for each of its two orders with its own amounts, and what ends unfilled is released exactly once (I-M6, I-M7).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::Evidence;
 use std::collections::BTreeMap;
 use wire::{AccountEvent, Body, OrderEvent, OrderId, Side, SymbolSpec, Topic};

@@ -1,7 +1,7 @@
 //! At most one node's records take effect per partition and ownership epoch, epochs never go back, and with transactions nothing of a former owner is
 //! visible at all (I10, I-L3).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::Evidence;
 use crate::sieve::Fate;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! Who was left in doubt is told in the end what the log says: after everything has settled the gateway's answer about each order is the journal's, and
 //! nothing that was told as final before is contradicted (I12, I16).
 
-use super::{Finding, Invariant};
+use super::{Finding, Invariant, Notes};
 use crate::evidence::{ClientStep, Evidence};
 use crate::ledger::Ledger;
 use crate::operation::{Answer, Ask, status};
@@ -23,6 +23,7 @@ impl Invariant for UnknownResolvedTruthfully {
     fn check(&self, evidence: &Evidence) -> Finding {
         let mut finding = Finding::default();
         let truth = truth(evidence);
+        let placed: BTreeSet<Name> = places(evidence).filter(|(_, step)| matches!(step.phase, Phase::Ok | Phase::Unknown)).map(|(name, _)| name).collect();
         let in_doubt: BTreeSet<Name> = places(evidence).filter(|(_, step)| step.phase == Phase::Unknown).map(|(name, _)| name).collect();
         let mut resolved: BTreeSet<Name> = BTreeSet::new();
         for step in evidence.clients.iter().filter(|step| matches!(step.phase, Phase::Ok | Phase::Fail)) {
@@ -32,7 +33,7 @@ impl Invariant for UnknownResolvedTruthfully {
                 resolved.insert(name.clone());
                 last_word(&name, answer, truth.get(&name), &mut finding);
             } else {
-                before(&name, step, answer, truth.get(&name), in_doubt.contains(&name), &mut finding);
+                before(&name, step, answer, truth.get(&name), placed.contains(&name), &mut finding);
             }
         }
         if evidence.settling.settled_ms.is_some() {
@@ -93,12 +94,12 @@ fn last_word(name: &Name, answer: &Answer, truth: Option<&Truth>, finding: &mut 
 }
 
 /// Answers while orders still moved: the order must be the journal's, fills must not be above the final ones, and a refusal must stand unless another
-/// attempt of the same order was in doubt (it may have come later by an old connection).
-fn before(name: &Name, step: &ClientStep, answer: &Answer, truth: Option<&Truth>, was_in_doubt: bool, finding: &mut Finding) {
+/// attempt of the same order was taken or in doubt (it may have come later by an old connection).
+fn before(name: &Name, step: &ClientStep, answer: &Answer, truth: Option<&Truth>, may_be_another_attempt: bool, finding: &mut Finding) {
     let is_true = match (answer, truth) {
         (Answer::Order { order_id, executed_lots, .. }, Some(truth)) => *order_id == truth.order_id && *executed_lots <= truth.executed_lots,
         (Answer::Order { .. }, None) => false,
-        (Answer::Refused { .. }, Some(_)) if matches!(step.operation.ask, Ask::Place { .. }) => was_in_doubt,
+        (Answer::Refused { .. }, Some(_)) if matches!(step.operation.ask, Ask::Place { .. }) => may_be_another_attempt,
         _ => true,
     };
     finding.expect(is_true, || format!("{} was told {answer:?} about {} of account {}, the journal says {truth:?}", step.node, name.1, name.0));
@@ -112,6 +113,7 @@ mod tests {
     #[test]
     fn an_order_called_refused_that_filled_is_found() {
         let mut day = a_day();
+        day.evidence.clients.retain(|step| step.operation.last_word);
         day.tell_buyer(Phase::Fail, false, Answer::Refused { code: -2010, message: "Account has insufficient balance for requested action.".to_owned() });
         let violation = UnknownResolvedTruthfully.check(&day.evidence).violation.expect("order 2 was filled");
         assert!(violation.headline.starts_with("client-1 was told Refused"), "{}", violation.headline);

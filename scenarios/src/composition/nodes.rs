@@ -1,0 +1,249 @@
+//! Who runs where: every process of the exchange as a node of the world.
+
+use super::auditor::SharedAudit;
+use super::listing::specs;
+use super::{Shape, Timers};
+use crate::invariants::{BOOK_LEVELS_MAX, BOOK_ORDERS_MAX};
+use crate::store::DiskStore;
+use broker::protocol::{CONTROLLER, NodeId};
+use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
+use faults::model::{Group, Terrain};
+use log::Durability;
+use log::history::Event;
+use log::host::{self, HostConfig};
+use log::native::{ClientConfig, Native};
+use runtime::BoxFuture;
+use services::account::AccountService;
+use services::api_gateway::{self, GatewayConfig};
+use services::clock_service::{self, ClockConfig};
+use services::data_recorder::DataRecorder;
+use services::matching_engine::MatchingService;
+use services::ports::store::Store;
+use services::runner::{Service, ServiceError, TransactConfig, project, transact};
+use services::wallet::WalletService;
+use sim::{NodeCtx, World};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names of the `count` nodes of a kind, from 1.
+pub fn names(kind: &str, count: u32) -> Vec<String> {
+    (1..=count).map(|number| format!("{kind}-{number}")).collect()
+}
+
+/// Shape and timers, and what follows from them.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// How many of everything.
+    pub shape: Shape,
+    /// Every timer.
+    pub timers: Timers,
+}
+
+/// Pause before a service that ended by an error is started again.
+const RESTART_MS: u64 = 500;
+
+impl Exchange {
+    fn is_single(&self) -> bool {
+        self.shape.brokers == 1
+    }
+
+    fn brokers(&self) -> Vec<String> {
+        names("broker", self.shape.brokers)
+    }
+
+    /// The node of the controller.
+    pub fn controller(&self) -> String {
+        if self.is_single() { "broker-1".to_owned() } else { "controller".to_owned() }
+    }
+
+    /// Where users connect to.
+    pub fn gateway_addresses(&self) -> Vec<String> {
+        names("api_gateway", self.shape.gateways).into_iter().map(|node| format!("{node}:8080")).collect()
+    }
+
+    /// Partitions of every topic.
+    pub fn partitions_of(&self) -> BTreeMap<wire::Topic, u32> {
+        use wire::Topic::*;
+        let of = |topic| match topic {
+            AccountCommands | AccountEvents => self.shape.account_partitions,
+            OrderCommands | OrderEvents | TradeExecuted => self.shape.symbol_partitions,
+            SystemTicks => 1,
+        };
+        wire::Topic::ALL.into_iter().map(|topic| (topic, of(topic))).collect()
+    }
+
+    /// What faults may choose from.
+    pub fn terrain(&self) -> Terrain {
+        let group = |name: &str, kind: &str| {
+            let all = names(kind, self.shape.instances + self.shape.spares);
+            let (members, spares) = all.split_at(self.shape.instances as usize);
+            Group { name: name.to_owned(), members: members.to_vec(), spares: spares.to_vec() }
+        };
+        let groups = vec![group("account", "account"), group("matching", "matching_engine"), group("wallet", "wallet")];
+        let edges = names("api_gateway", self.shape.gateways);
+        let mut services: Vec<String> = groups.iter().flat_map(|group| group.members.clone()).collect();
+        services.extend(edges.iter().cloned());
+        services.extend(["clock_service-1".to_owned(), "data_recorder-1".to_owned()]);
+        Terrain {
+            controller: self.controller(),
+            brokers: self.brokers(),
+            groups,
+            services,
+            edges,
+            clients: names("client", self.shape.clients),
+            fsync_always: self.is_single(),
+            timers_ms: self.timers.thresholds(),
+            span_ms: self.shape.span_ms,
+        }
+    }
+
+    /// A client of the log for a node.
+    pub fn native(&self, ctx: &NodeCtx) -> Native {
+        let timers = &self.timers;
+        let config = ClientConfig {
+            durable: if self.is_single() { Durability::Fsync } else { Durability::Replicated(self.shape.brokers) },
+            request_timeout_ms: timers.request_timeout_ms,
+            delivery_timeout_ms: timers.delivery_timeout_ms,
+            session_timeout_ms: timers.session_timeout_ms as u32,
+            heartbeat_ms: timers.heartbeat_ms,
+            max_poll_interval_ms: timers.max_poll_ms as u32,
+            ..ClientConfig::new(ctx.name.clone(), self.brokers().into_iter().map(|node| format!("{node}:9092")))
+        };
+        Native::new(config, ctx.observer.clone())
+    }
+
+    /// Brokers and controller.
+    pub fn add_log(&self, world: &World) {
+        for number in 1..=self.shape.brokers {
+            let this = self.clone();
+            world.node(&format!("broker-{number}"), move |ctx| {
+                let mut cores: Vec<(NodeId, Box<dyn Core>)> = vec![(number, Box::new(this.broker(number)))];
+                if this.is_single() {
+                    cores.insert(0, (CONTROLLER, Box::new(Controller::new(this.controller_config()))));
+                }
+                this.host(ctx, "9092", cores)
+            });
+        }
+        if !self.is_single() {
+            let this = self.clone();
+            world.node(&self.controller(), move |ctx| {
+                let controller = Controller::new(this.controller_config());
+                this.host(ctx, "9093", vec![(CONTROLLER, Box::new(controller))])
+            });
+        }
+    }
+
+    fn host(&self, ctx: NodeCtx, port: &str, cores: Vec<(NodeId, Box<dyn Core>)>) -> BoxFuture<'static, ()> {
+        let controller = format!("{}:{}", self.controller(), if self.is_single() { "9092" } else { "9093" });
+        let mut nodes = BTreeMap::from([(CONTROLLER, controller)]);
+        nodes.extend((1..=self.shape.brokers).map(|number| (number, format!("broker-{number}:9092"))));
+        let mut config = HostConfig::new(format!("{}:{port}", ctx.name), nodes);
+        config.link.request_timeout_ms = self.timers.request_timeout_ms;
+        Box::pin(async move {
+            let ended = host::run(config, cores, ctx.disk.clone(), ctx.observer.clone(), ctx.incarnation, ctx.stop.clone()).await;
+            say(&ctx, ended.err().map_or("stopped".to_owned(), |error| error.to_string()));
+        })
+    }
+
+    fn broker(&self, number: NodeId) -> Broker {
+        let timers = &self.timers;
+        let mut config = BrokerConfig::new(number, &format!("broker-{number}:9092"));
+        config.fsync = if self.is_single() { FsyncPolicy::Always } else { FsyncPolicy::Never };
+        config.heartbeat_interval_ms = timers.broker_heartbeat_ms;
+        config.replica_lag_ms_max = timers.replica_lag_ms;
+        config.coordinator.transaction_scan_ms = timers.transaction_scan_ms;
+        Broker::new(config)
+    }
+
+    fn controller_config(&self) -> ControllerConfig {
+        let base = if self.is_single() { ControllerConfig::single_node() } else { ControllerConfig::default() };
+        ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, ..base }
+    }
+
+    /// Every service; spares are added and not started.
+    pub fn add_services(&self, world: &World, audit: &SharedAudit) {
+        for (at, name) in names("account", self.shape.instances + self.shape.spares).iter().enumerate() {
+            self.transact(world, name, at, AccountService);
+        }
+        for (at, name) in names("matching_engine", self.shape.instances + self.shape.spares).iter().enumerate() {
+            self.transact(world, name, at, MatchingService::naive(BOOK_ORDERS_MAX, BOOK_LEVELS_MAX));
+        }
+        for (at, name) in names("wallet", self.shape.instances + self.shape.spares).iter().enumerate() {
+            self.transact(world, name, at, WalletService);
+        }
+        for name in names("api_gateway", self.shape.gateways) {
+            self.service(world, &name, true, |this, ctx| {
+                let config = GatewayConfig {
+                    instance: ctx.name.clone(),
+                    listen: format!("{}:8080", ctx.name),
+                    symbols: specs(this.shape.symbols),
+                    request_timeout_ms: this.timers.gateway_timeout_ms,
+                    in_flight_max: 1_024,
+                };
+                Box::pin(api_gateway::run(this.native(&ctx), config, ctx.observer.clone(), ctx.stop))
+            });
+        }
+        self.service(world, "clock_service-1", true, |this, ctx| {
+            Box::pin(clock_service::run(this.native(&ctx), ClockConfig { tick_ms: this.timers.tick_ms, instance_id: None }, ctx.stop))
+        });
+        let audit = audit.clone();
+        self.service(world, "data_recorder-1", true, move |this, ctx| {
+            let audit = audit.clone();
+            Box::pin(async move {
+                let store = DiskStore::open(ctx.disk.clone()).await.map_err(|error| ServiceError::Io(error.to_string()))?;
+                audit.store_opened(store.clone());
+                if audit.is_over() {
+                    // The last life only shows what the disk holds.
+                    let rows = store.rows().await.map_err(|error| ServiceError::Io(error.to_string()))?;
+                    audit.set_rows(rows);
+                    return Ok(());
+                }
+                project::run(this.native(&ctx), DataRecorder, project::ProjectConfig::default(), Arc::new(store), ctx.observer.clone(), ctx.stop).await
+            })
+        });
+    }
+
+    fn transact<S: Service>(&self, world: &World, name: &str, at: usize, service: S) {
+        self.service(world, name, at < self.shape.instances as usize, move |this, ctx| {
+            let timers = &this.timers;
+            let config = TransactConfig {
+                instance: ctx.name.clone(),
+                transactions: this.shape.transactions,
+                transaction_timeout_ms: timers.transaction_timeout_ms as u32,
+                idle_commit_ms: timers.idle_commit_ms,
+                tick_ms: timers.tick_ms,
+                takeover_deadline_ms: timers.takeover_deadline_ms,
+                publish_deadline_ms: timers.publish_deadline_ms,
+                rebuild_backoff_ms: timers.heartbeat_ms + 400,
+                instance_id: None,
+            };
+            Box::pin(transact::run(this.native(&ctx), service.clone(), config, ctx.observer.clone(), ctx.stop))
+        });
+    }
+
+    /// A service is a process that is started again when it ends by an error.
+    fn service<F>(&self, world: &World, name: &str, starts: bool, run: F)
+    where
+        F: Fn(Exchange, NodeCtx) -> BoxFuture<'static, Result<(), ServiceError>> + Send + Sync + 'static,
+    {
+        let (this, run) = (self.clone(), Arc::new(run));
+        let start = move |ctx: NodeCtx| -> BoxFuture<'static, ()> {
+            let (this, run) = (this.clone(), run.clone());
+            Box::pin(async move {
+                while let Err(error) = run(this.clone(), ctx.clone()).await {
+                    say(&ctx, error.to_string());
+                    if ctx.stop.is_requested() {
+                        return;
+                    }
+                    runtime::time::sleep(Duration::from_millis(RESTART_MS)).await;
+                }
+            })
+        };
+        if starts { world.node(name, start) } else { world.add(name, start) }
+    }
+}
+
+fn say(ctx: &NodeCtx, why: String) {
+    ctx.observer.observe(Event::Service { name: ctx.name.clone(), up: false, why });
+}

@@ -1,0 +1,153 @@
+//! Scenarios: one per file. A scenario is ranges of shape, a workload, a mix of faults and the marks that a sweep of it must reach; the seed draws the rest.
+
+mod crash_mid_commit;
+mod no_transactions;
+mod partition_and_heal;
+mod power_loss;
+mod rebalance_storm;
+mod single_node_power_loss;
+mod smoke;
+mod steady_flow;
+
+use crate::composition::{Exchange, Shape, Timers, specs};
+use crate::workload::Market;
+use faults::model::{Share, draw};
+use runtime::rng::Rng;
+use sim::plan::FORMAT;
+use sim::{Plan, Workload};
+use std::ops::RangeInclusive;
+
+/// What is run under a seed.
+pub struct Scenario {
+    /// Its name: as its file.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// Of 100 seeds without a scenario of their own, so many draw this one.
+    pub weight: u64,
+    /// Marks that a sweep must reach.
+    pub marks: &'static [&'static str],
+    /// How many orders.
+    pub orders: RangeInclusive<u64>,
+    /// How many of everything.
+    pub shape: fn(&mut Rng) -> Shape,
+    /// What goes wrong.
+    pub mix: fn() -> Vec<Share>,
+}
+
+/// Every scenario, in alphabetical order.
+pub const ALL: &[&Scenario] = &[
+    &crash_mid_commit::CRASH_MID_COMMIT,
+    &no_transactions::NO_TRANSACTIONS,
+    &partition_and_heal::PARTITION_AND_HEAL,
+    &power_loss::POWER_LOSS,
+    &rebalance_storm::REBALANCE_STORM,
+    &single_node_power_loss::SINGLE_NODE_POWER_LOSS,
+    &smoke::SMOKE,
+    &steady_flow::STEADY_FLOW,
+];
+
+/// The scenario of a name.
+pub fn by_name(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().copied().find(|scenario| scenario.name == name)
+}
+
+/// The scenario that a seed draws.
+pub fn of_seed(seed: u64) -> &'static Scenario {
+    let total: u64 = ALL.iter().map(|scenario| scenario.weight).sum();
+    let mut at = Rng::keyed(seed, &["scenario"]).below(total);
+    for scenario in ALL {
+        if at < scenario.weight {
+            return scenario;
+        }
+        at -= scenario.weight;
+    }
+    unreachable!("the weights add up to the total")
+}
+
+/// Everything that a seed decides, as plain values. Shape, timers, market and each fault come from streams of their own.
+pub fn plan(scenario: &Scenario, seed: u64, commit: &str) -> Plan {
+    let stream = |what: &str| Rng::keyed(seed, &[scenario.name, what]);
+    let shape = (scenario.shape)(&mut stream("shape"));
+    let timers = Timers::draw(&mut stream("timers"));
+    let mut rng = stream("market");
+    let market = Market {
+        orders: rng.range(*scenario.orders.start()..*scenario.orders.end() + 1) as u32,
+        clients: shape.clients,
+        span_ms: shape.span_ms,
+        symbols: specs(shape.symbols).iter().map(|spec| spec.symbol.as_str().to_owned()).collect(),
+        mid_ticks: rng.range(500..5_000).cast_signed(),
+        cancel_percent: 92,
+    };
+    let exchange = Exchange { shape: shape.clone(), timers: timers.clone() };
+    Plan {
+        format: FORMAT,
+        commit: commit.to_owned(),
+        scenario: scenario.name.to_owned(),
+        seed,
+        scheduler_seed: stream("scheduler").next_u64(),
+        shape: shape.to_value(),
+        timers: timers.to_map(),
+        workload: Workload::Generator(serde_json::to_value(&market).expect("a market is plain values")),
+        faults: draw(stream("faults").next_u64(), &exchange.terrain(), &(scenario.mix)()),
+    }
+}
+
+/// A kind of fault with how many a run gets, and in how many percent of the seeds it is switched off.
+fn share(kind: &'static str, count: RangeInclusive<u64>, off_percent: u64) -> Share {
+    Share { kind, count, off_percent }
+}
+
+/// Three brokers and two instances of everything; sizes vary a little with the seed.
+fn three_brokers(rng: &mut Rng) -> Shape {
+    Shape {
+        brokers: 3,
+        gateways: 2,
+        instances: 2,
+        spares: 1,
+        clients: rng.range(4..7) as u32,
+        lanes: 6,
+        account_partitions: rng.range(2..4) as u32,
+        symbol_partitions: 2,
+        symbols: rng.range(1..4) as u32,
+        transactions: true,
+        span_ms: rng.range(100..140) * 1_000,
+        latency_us: *rng.pick(&[200, 300, 500, 1_000]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faults::model::within_model;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ten_thousand_plans_are_within_the_declared_fault_model() {
+        let mut drawn = BTreeSet::new();
+        for seed in 0..10_000 {
+            let scenario = of_seed(seed);
+            drawn.insert(scenario.name);
+            let plan = plan(scenario, seed, "test");
+            let exchange = Exchange {
+                shape: Shape::from_value(&plan.shape).unwrap_or_else(|error| panic!("seed {seed}: {error}")),
+                timers: Timers::from_map(&plan.timers).unwrap_or_else(|error| panic!("seed {seed}: {error}")),
+            };
+            within_model(&plan.faults, &exchange.terrain()).unwrap_or_else(|error| panic!("seed {seed} {}: {error}", scenario.name));
+            plan.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        }
+        assert_eq!(drawn.len(), ALL.len(), "every scenario is drawn");
+    }
+
+    #[test]
+    fn a_plan_comes_back_from_its_text() {
+        let plan = plan(&steady_flow::STEADY_FLOW, 42, "3f9c2ab");
+        assert_eq!(Plan::from_text("plan.json", &plan.to_text()), Ok(plan));
+    }
+
+    #[test]
+    fn the_list_is_alphabetical_and_the_weights_are_percents() {
+        assert!(ALL.is_sorted_by(|a, b| a.name < b.name));
+        assert_eq!(ALL.iter().map(|scenario| scenario.weight).sum::<u64>(), 100);
+    }
+}

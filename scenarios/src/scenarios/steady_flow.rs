@@ -1,0 +1,24 @@
+//! Trading goes on while now and then something of every kind goes wrong.
+
+use super::{Scenario, share, three_brokers};
+
+/// See the module.
+pub const STEADY_FLOW: Scenario = Scenario {
+    name: "steady_flow",
+    about: "trading goes on while something of every kind goes wrong",
+    weight: 26,
+    marks: &["txn_prepared", "machine_rebuilt"],
+    orders: 1_150..=1_500,
+    shape: three_brokers,
+    mix: || {
+        vec![
+            share("broker_crash", 3..=5, 5),
+            share("controller_crash", 0..=2, 30),
+            share("partition", 1..=4, 10),
+            share("process_pause", 0..=3, 25),
+            share("rebalance", 2..=4, 10),
+            share("response_lost", 1..=5, 20),
+            share("service_crash", 1..=3, 20),
+        ]
+    },
+};

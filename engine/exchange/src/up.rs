@@ -4,16 +4,16 @@
 //! are its clients like any other. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
 //! sessions to end.
 
-use crate::{history, listing};
 use crate::supervisor::Supervisor;
+use crate::{history, listing};
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
 use clap::Args;
+use log::Durability;
 use log::history::SharedObserver;
 use log::host::{self, HostConfig};
 use log::native::{ClientConfig, Native};
-use log::Durability;
 use runtime::disk::RealDisk;
 use runtime::net::Listener;
 use runtime::task::{JoinHandle, Stopper, stop_channel};
@@ -23,7 +23,8 @@ use services::bootstrap::{self, BootstrapConfig};
 use services::clock_service::{self, ClockConfig};
 use services::data_recorder::DataRecorder;
 use services::matching_engine::MatchingService;
-use services::runner::{TransactConfig, project, transact};
+use services::runner::project::{self, ProjectConfig};
+use services::runner::{TransactConfig, transact};
 use services::wallet::WalletService;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -152,6 +153,14 @@ fn transact_config(name: &str) -> TransactConfig {
     TransactConfig { instance: format!("{name}-1"), instance_id: Some(format!("{name}-1")), ..TransactConfig::default() }
 }
 
+fn project_config() -> ProjectConfig {
+    ProjectConfig { instance_id: Some("data_recorder-1".to_owned()) }
+}
+
+fn clock_config() -> ClockConfig {
+    ClockConfig { tick_ms: 5_000, instance_id: Some("clock_service-1".to_owned()) }
+}
+
 /// Resting orders and levels per book.
 const ORDERS_MAX: usize = 1 << 20;
 const LEVELS_MAX: usize = 1 << 18;
@@ -159,7 +168,7 @@ const LEVELS_MAX: usize = 1 << 18;
 fn start_services(args: &UpArgs, address: &str, store: Arc<SqliteStore>, specs: &[SymbolSpec], observer: &SharedObserver) -> Supervisor {
     let mut supervisor = Supervisor::default();
     let (log, seen) = (client("data_recorder", address, observer), Arc::clone(observer));
-    supervisor.start("data_recorder", move |stop| project::run(log.clone(), DataRecorder, Arc::clone(&store), Arc::clone(&seen), stop));
+    supervisor.start("data_recorder", move |stop| project::run(log.clone(), DataRecorder, project_config(), Arc::clone(&store), Arc::clone(&seen), stop));
     let (log, seen) = (client("wallet", address, observer), Arc::clone(observer));
     supervisor.start("wallet", move |stop| transact::run(log.clone(), WalletService, transact_config("wallet"), Arc::clone(&seen), stop));
     let (log, seen) = (client("matching_engine", address, observer), Arc::clone(observer));
@@ -168,7 +177,7 @@ fn start_services(args: &UpArgs, address: &str, store: Arc<SqliteStore>, specs: 
     let (log, seen) = (client("account", address, observer), Arc::clone(observer));
     supervisor.start("account", move |stop| transact::run(log.clone(), AccountService, transact_config("account"), Arc::clone(&seen), stop));
     let log = client("clock_service", address, observer);
-    supervisor.start("clock_service", move |stop| clock_service::run(log.clone(), ClockConfig { tick_ms: 5_000 }, stop));
+    supervisor.start("clock_service", move |stop| clock_service::run(log.clone(), clock_config(), stop));
     let (log, seen) = (client("api_gateway", address, observer), Arc::clone(observer));
     let gateway = GatewayConfig {
         instance: "api_gateway-1".to_owned(),

@@ -15,6 +15,8 @@ use wire::{AccountCommand, Body, OrderCommand, Stamp, SystemTick, Topic};
 pub struct ClockConfig {
     /// Distance of ticks: 5,000 in production, 100 to 2,000 in simulation.
     pub tick_ms: u64,
+    /// Static membership, if wanted: the next life of the instance need not wait for the session of this one.
+    pub instance_id: Option<String>,
 }
 
 /// Pause before the last tick is looked for again.
@@ -34,7 +36,7 @@ pub async fn run<L: LogPort>(log: L, config: ClockConfig, mut stop: Stop) -> Res
             Outcome::NotDone(_) | Outcome::Unknown(_) => sleep(Duration::from_millis(200)).await,
         }
     };
-    let group = Subscription::Group { group: "clock".to_owned(), topics: vec![names[0].to_owned()], instance_id: None };
+    let group = Subscription::Group { group: "clock".to_owned(), topics: vec![names[0].to_owned()], instance_id: config.instance_id.clone() };
     let mut reader = log.read(group, Isolation::ReadCommitted).await.map_err(ServiceError::Log)?;
     let mut holds = false;
     let mut ticking: Option<Ticking<L>> = None;

@@ -39,8 +39,22 @@ struct Projector<L: LogPort, P, S> {
     observer: SharedObserver,
 }
 
+/// Settings of a project loop.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectConfig {
+    /// Static membership, if wanted: the next life of the instance need not wait for the session of this one.
+    pub instance_id: Option<String>,
+}
+
 /// Runs one instance until asked to stop.
-pub async fn run<L: LogPort, P: Projection, S: Store>(log: L, projection: P, store: Arc<S>, observer: SharedObserver, mut stop: Stop) -> Result<(), ServiceError> {
+pub async fn run<L: LogPort, P: Projection, S: Store>(
+    log: L,
+    projection: P,
+    config: ProjectConfig,
+    store: Arc<S>,
+    observer: SharedObserver,
+    mut stop: Stop,
+) -> Result<(), ServiceError> {
     let inputs = projection.inputs();
     let names: Vec<&str> = inputs.iter().map(|topic| topic.name()).collect();
     let infos = loop {
@@ -52,7 +66,8 @@ pub async fn run<L: LogPort, P: Projection, S: Store>(log: L, projection: P, sto
             Outcome::NotDone(_) | Outcome::Unknown(_) => sleep(Duration::from_millis(200)).await,
         }
     };
-    let subscription = Subscription::Group { group: projection.group().to_owned(), topics: names.iter().map(|name| (*name).to_owned()).collect(), instance_id: None };
+    let topics = names.iter().map(|name| (*name).to_owned()).collect();
+    let subscription = Subscription::Group { group: projection.group().to_owned(), topics, instance_id: config.instance_id };
     let reader = log.read(subscription, Isolation::ReadCommitted).await.map_err(ServiceError::Log)?;
     let topics = inputs.into_iter().zip(infos).collect();
     let mut projector = Projector::<L, P, S> { projection, store, topics, reader, held: BTreeMap::new(), observer };

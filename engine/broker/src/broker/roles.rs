@@ -14,7 +14,12 @@ impl Broker {
         if !state.replicas.contains(&self.config.node) {
             return;
         }
-        let replica = self.replicas.entry(tp).or_insert_with(|| Replica::new(tp));
+        let (clean, io) = (self.recovery.clean(), &mut self.io);
+        let replica = self.replicas.entry(tp).or_insert_with(|| {
+            // New, or a power loss took its files.
+            io.note(Note::Recovered { tp, end: 0, clean });
+            Replica::new(tp)
+        });
         if replica.leader_epoch.is_none_or(|epoch| epoch < state.leader_epoch) {
             self.change_role(tp, &state);
         } else if replica.partition_epoch < state.partition_epoch {

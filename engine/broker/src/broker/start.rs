@@ -40,6 +40,13 @@ pub(super) struct Recovery {
     cut: bool,
 }
 
+impl Recovery {
+    /// Whether the life before ended in good order.
+    pub fn clean(&self) -> bool {
+        self.clean
+    }
+}
+
 impl Broker {
     pub(super) fn start(&mut self, listing: &[(String, u64)], incarnation: u64) {
         assert!(self.phase == Phase::Recovering && self.recovery.steps.is_empty(), "a life starts once");

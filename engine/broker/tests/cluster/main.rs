@@ -3,6 +3,7 @@
 
 mod client;
 mod disk;
+mod invariants;
 mod random;
 mod rng;
 mod rows;

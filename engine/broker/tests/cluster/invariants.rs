@@ -1,0 +1,65 @@
+//! What the notes of a run must say, whatever happened: what was once below a leader's high watermark stays where it was, and every later leader has it.
+
+use broker::{NodeId, Note, Tp};
+use std::collections::BTreeMap;
+
+/// A batch: last offset and the CRC of its content.
+type Stored = (i64, u32);
+
+#[derive(Default)]
+struct History {
+    /// What each replica's log holds, by first offset.
+    logs: BTreeMap<(NodeId, Tp), BTreeMap<i64, Stored>>,
+    /// What any leader ever said is replicated.
+    committed: BTreeMap<Tp, BTreeMap<i64, Stored>>,
+    /// Of a leader: how far it was compared.
+    compared: BTreeMap<(NodeId, Tp), i64>,
+}
+
+impl History {
+    fn cut(&mut self, node: NodeId, tp: Tp, end: i64) {
+        self.logs.entry((node, tp)).or_default().retain(|_, &mut (last, _)| last < end);
+    }
+
+    fn append(&mut self, node: NodeId, tp: Tp, first: i64, last: i64, crc: u32) {
+        let log = self.logs.entry((node, tp)).or_default();
+        let end = log.last_key_value().map_or(0, |(_, (last, _))| last + 1);
+        assert_eq!(first, end, "{node} appends to {tp:?} behind its end");
+        log.insert(first, (last, crc));
+    }
+
+    fn lead(&mut self, node: NodeId, tp: Tp, end: i64, high_watermark: i64) {
+        let log = self.logs.entry((node, tp)).or_default();
+        assert_eq!(end, log.last_key_value().map_or(0, |(_, (last, _))| last + 1), "{node} leads {tp:?} from its end");
+        assert!(high_watermark <= end);
+        for (first, stored) in &*self.committed.entry(tp).or_default() {
+            assert_eq!(log.get(first), Some(stored), "{node} leads {tp:?} without what was committed at {first}");
+        }
+        self.compared.insert((node, tp), 0);
+    }
+
+    fn commit(&mut self, node: NodeId, tp: Tp, high_watermark: i64) {
+        let compared = self.compared.get_mut(&(node, tp)).expect("only leaders say it");
+        assert!(*compared < high_watermark, "the high watermark of {tp:?} at {node} falls to {high_watermark}");
+        let committed = self.committed.entry(tp).or_default();
+        for (&first, &stored) in self.logs[&(node, tp)].range(*compared..high_watermark) {
+            assert!(stored.0 < high_watermark, "a high watermark inside a batch");
+            assert_eq!(*committed.entry(first).or_insert(stored), stored, "{tp:?} at {first} has changed");
+        }
+        *compared = high_watermark;
+    }
+}
+
+/// Panics at the first note that contradicts those before.
+pub fn check(notes: &[(NodeId, Note)]) {
+    let mut history = History::default();
+    for (node, note) in notes {
+        match *note {
+            Note::Appended { tp, first, last, crc, .. } => history.append(*node, tp, first, last, crc),
+            Note::Truncated { tp, end, .. } | Note::Recovered { tp, end, .. } => history.cut(*node, tp, end),
+            Note::BecameLeader { tp, end, high_watermark, .. } => history.lead(*node, tp, end, high_watermark),
+            Note::HighWatermark { tp, high_watermark } => history.commit(*node, tp, high_watermark),
+            _ => {}
+        }
+    }
+}

@@ -7,4 +7,6 @@ mod a12_a15_epochs;
 mod a16_a23_cluster;
 mod a28_a32_idempotence;
 mod a43_a44_transactions;
+mod idle;
+mod offsets;
 mod thin_path;

@@ -22,6 +22,12 @@ const GROUP: &str = "matching";
 const TRANSACTION: &str = "matching-orders-0";
 const TIMEOUT_MS: u32 = 5_000;
 
+#[track_caller]
+fn await_leader(world: &mut World, tp: Tp) -> NodeId {
+    world.run_until("a leader", 20_000, |world| world.leader(tp).is_some());
+    world.leader(tp).expect("just seen")
+}
+
 fn coordinator(world: &mut World, kind: CoordinatorKind) -> Option<NodeId> {
     let key = if kind == CoordinatorKind::Group { GROUP } else { TRANSACTION };
     let alive = (1..=3).find(|&node| world.is_up(node)).expect("a broker is up");
@@ -239,7 +245,7 @@ impl Producer {
         let batch = transactional(&[value], self.id, self.epoch, *sequence);
         let partitions = vec![(tp, batch.bytes().clone())];
         let request = Request::Produce { acks: ALL, timeout_ms: 3_000, transactional_id: Some(TRANSACTION.into()), partitions };
-        let leader = world.await_leader(tp);
+        let leader = await_leader(world, tp);
         match world.call(leader, request) {
             Some(Response::Produce { partitions }) => partitions[0].1.inspect(|_| *sequence += 1),
             other => panic!("{other:?}"),
@@ -295,7 +301,7 @@ impl Producer {
 /// What a reader of committed records sees, and how far.
 #[track_caller]
 fn visible(world: &mut World, tp: Tp) -> (Vec<String>, i64) {
-    let leader = world.await_leader(tp);
+    let leader = await_leader(world, tp);
     let (mut offset, mut values) = (0, Vec::new());
     loop {
         let fetched = world.fetch_at(leader, tp, offset, Isolation::ReadCommitted);
@@ -337,7 +343,7 @@ fn completed(world: &World) -> Vec<bool> {
 fn two_partitions(world: &mut World) -> (Tp, Tp) {
     let topic = world.create_topic("trades", 6, 3, 2);
     let node = ask_until_found(world);
-    let led: Vec<(Tp, NodeId)> = (0..6).map(|partition| Tp { topic, partition }).map(|tp| (tp, world.await_leader(tp))).collect();
+    let led: Vec<(Tp, NodeId)> = (0..6).map(|partition| Tp { topic, partition }).map(|tp| (tp, await_leader(world, tp))).collect();
     let (far, far_leader) = *led.iter().find(|(_, leader)| *leader != node).expect("leaders are spread");
     let (near, _) = *led.iter().find(|(_, leader)| *leader != far_leader).expect("leaders are spread");
     (near, far)
@@ -484,5 +490,47 @@ fn a44_a45_an_abandoned_transaction_holds_readers_back_until_its_timeout() {
         let end = producer.end_request(true);
         assert_eq!(ask(&mut world, CoordinatorKind::Transaction, end), Response::Error(ErrorCode::ProducerFenced));
         assert_eq!(producer.try_write(&mut world, near, "zombie"), Err(ErrorCode::InvalidProducerEpoch));
+    }
+}
+
+#[test]
+fn a15_a_coordinator_that_does_not_know_it_is_replaced_gives_an_old_position_and_takes_no_commit() {
+    for seed in SEEDS {
+        let mut world = World::new(seed, 3);
+        let orders = Tp { topic: world.create_topic("orders", 1, 3, 2), partition: 0 };
+        let nobody = Member::new(0);
+        let first = nobody.commit(orders, 1, -1);
+        assert!(matches!(ask(&mut world, CoordinatorKind::Group, first), Response::OffsetCommit { .. }));
+        let old = coordinator(&mut world, CoordinatorKind::Group).expect("it serves");
+
+        world.isolate(old);
+        let fetch = Request::OffsetFetch { group: GROUP.into(), partitions: vec![orders], require_stable: true };
+        let others = (1..=3).filter(|&node| node != old);
+        let find = Request::FindCoordinator { kind: CoordinatorKind::Group, key: GROUP.into() };
+        let any = others.clone().next().expect("two are left");
+        let new = (0..400).find_map(|_| {
+            world.run_ms(50);
+            match world.call(any, find.clone()) {
+                Some(Response::FindCoordinator { node, .. }) if node != old => Some(node),
+                _ => None,
+            }
+        });
+        let new = new.expect("another is elected");
+        let second = nobody.commit(orders, 2, -1);
+        while !matches!(world.call(new, second.clone()), Some(Response::OffsetCommit { .. })) {
+            world.run_ms(50);
+        }
+
+        let of = |offset| Some(Response::OffsetFetch { partitions: vec![(orders, Ok(Some(CommittedOffset { offset, leader_epoch: None })))] });
+        assert_eq!(world.call(new, fetch.clone()), of(2));
+        assert_eq!(world.call(old, fetch.clone()), of(1), "seed {seed}: a caller who comes here is told what was");
+        let zombie = world.send_request(old, nobody.commit(orders, 9, -1));
+        world.run_ms(1_000);
+        assert!(!matches!(world.answers.get(&zombie), Some(Some(Response::OffsetCommit { .. }))), "seed {seed}: no commit without replicas");
+        world.heal();
+        assert_eq!(committed(&mut world, orders, true), Ok(Some(2)));
+        world.run_until("it hears", 20_000, |world| world.answers.contains_key(&zombie));
+        assert!(matches!(world.answers[&zombie], Some(Response::Error(_))), "seed {seed}: {:?}", world.answers[&zombie]);
+        assert_eq!(committed(&mut world, orders, true), Ok(Some(2)));
     }
 }

@@ -150,18 +150,23 @@ fn a39_two_instances_fence_each_other_in_a_loop() {
 
 #[test]
 fn a39_an_exhausted_producer_id_is_followed_by_a_new_one() {
-    let mut driver = Driver::transactions();
-    let first = producer(&mut driver);
-    let mut last = first;
-    while last.1 < ProducerEpoch::MAX - 1 {
-        last = producer(&mut driver);
+    for open in [false, true] {
+        let mut driver = Driver::transactions();
+        let first = producer(&mut driver);
+        let mut last = first;
+        while last.1 < ProducerEpoch::MAX - 1 {
+            last = producer(&mut driver);
+            assert_eq!(last.0, first.0);
+        }
+        if open {
+            driver.call(add(last, &[0]));
+            assert_eq!(driver.call(init()), error(ErrorCode::ConcurrentTransactions), "the last epoch is the fence");
+            driver.write_markers();
+        }
+        let next = producer(&mut driver);
+        assert_eq!((next.0 != first.0, next.1), (true, 0));
+        assert_eq!(driver.call(add(last, &[0])), error(ErrorCode::InvalidProducerIdMapping), "the old producer id is nobody's any more");
     }
-    driver.call(add(last, &[0]));
-    assert_eq!(driver.call(init()), error(ErrorCode::ConcurrentTransactions), "the last epoch is the fence");
-    driver.write_markers();
-    let next = producer(&mut driver);
-    assert_eq!((next.0 != first.0, next.1), (true, 0));
-    assert_eq!(driver.call(add(last, &[0])), error(ErrorCode::InvalidProducerIdMapping), "the old producer id is nobody's any more");
 }
 
 #[test]
@@ -355,6 +360,19 @@ fn a43_a_leader_is_told_whether_a_partition_is_in_the_transaction() {
 }
 
 #[test]
+fn a43_no_write_is_let_in_while_the_end_is_on_its_way() {
+    let mut driver = Driver::transactions();
+    let one = producer(&mut driver);
+    driver.call(add(one, &[0]));
+    driver.durable_at_once = false;
+    driver.send(add(one, &[1]));
+    assert_eq!(driver.call(add_as(one, &[0], true)), added(&[0]), "more partitions do no harm");
+    driver.replicate(1);
+    driver.send(end(one, true));
+    assert_eq!(driver.call(add_as(one, &[0], true)), error(ErrorCode::ConcurrentTransactions));
+}
+
+#[test]
 fn a43_a_partition_that_is_already_in_costs_no_record_and_one_that_does_not_exist_is_refused() {
     let mut driver = Driver::transactions();
     let one = producer(&mut driver);
@@ -405,7 +423,9 @@ fn a45_a_failover_takes_the_elapsed_time_over() {
     let mut driver = Driver::transactions();
     let one = producer(&mut driver);
     driver.call(add(one, &[0]));
-    driver.advance(4_000);
+    driver.advance(3_000);
+    driver.call(add(one, &[3]));
+    driver.advance(1_000);
     driver.fail_over(0);
     driver.advance(999);
     assert!(driver.asks.is_empty());

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use runtime::net::{self, Frame, FrameReader, FrameWriter, RESPONSE};
 use runtime::time;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -37,10 +38,33 @@ pub struct LinkConfig {
 
 type Answer = Box<dyn FnOnce(Result<Response, Broken>) + Send>;
 
+/// Whether a call has left, and the means to hold it back. Exactly one of the two happens.
+#[derive(Debug, Clone, Default)]
+pub struct Departure(Arc<AtomicU8>);
+
+const WAITING: u8 = 0;
+const LEFT: u8 = 1;
+const HELD_BACK: u8 = 2;
+
+impl Departure {
+    /// Holds the call back for good, unless it has left; true if it never leaves. It is answered [`Broken::NotSent`] later.
+    pub fn hold_back(&self) -> bool {
+        match self.0.compare_exchange(WAITING, HELD_BACK, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(state) => state == HELD_BACK,
+        }
+    }
+
+    fn leave(&self) -> bool {
+        self.0.compare_exchange(WAITING, LEFT, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
 struct Call {
     kind: u16,
     body: Bytes,
     wait_ms: u64,
+    departure: Departure,
     answer: Answer,
 }
 
@@ -71,11 +95,13 @@ impl Link {
     }
 
     /// Calls; `answer` runs exactly once unless the node ends before. `wait_ms`: how long the request asks the peer to wait.
-    pub fn start(&self, request: &Request, wait_ms: u64, answer: impl FnOnce(Result<Response, Broken>) + Send + 'static) {
-        let call = Call { kind: request.kind(), body: request.encode(), wait_ms, answer: Box::new(answer) };
+    pub fn start(&self, request: &Request, wait_ms: u64, answer: impl FnOnce(Result<Response, Broken>) + Send + 'static) -> Departure {
+        let departure = Departure::default();
+        let call = Call { kind: request.kind(), body: request.encode(), wait_ms, departure: departure.clone(), answer: Box::new(answer) };
         if let Err(unsent) = self.calls.send(call) {
             (unsent.0.answer)(Err(Broken::NotSent));
         }
+        departure
     }
 
     /// Calls and waits. Cancelled, the call still happens.
@@ -147,6 +173,11 @@ impl Conversation {
         let mut next = Some(first);
         let mut correlation = 0u32;
         while let Some(call) = next {
+            if !call.departure.leave() {
+                (call.answer)(Err(Broken::NotSent));
+                next = calls.recv().await;
+                continue;
+            }
             correlation = correlation.wrapping_add(1);
             let deadline_ms = time::monotonic_ms() + self.config.request_timeout_ms + call.wait_ms;
             self.lock().insert(correlation, Waiting { deadline_ms, answer: call.answer });

@@ -76,3 +76,21 @@ async fn three_brokers_lose_no_acknowledged_record_when_the_leader_is_killed() {
     let records = read(&log, topic.tp(0), Position::START, sent.len()).await;
     assert_eq!(records.into_iter().map(|(_, value)| value).collect::<Vec<_>>(), sent);
 }
+
+#[tokio::test]
+async fn the_same_on_a_real_disk() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let disk = || Arc::new(runtime::disk::RealDisk::open(directory.path()).expect("ours alone"));
+    let mut cluster = Cluster::embedded(disk()).await;
+    let log = cluster.client();
+    let topic = cluster.topic(&log, "orders", 1).await;
+    for life in 0..3 {
+        send(&log, topic.tp(0), values(life * 10..life * 10 + 10)).await;
+        cluster.kill(0).await;
+        cluster.replace_disk(0, Arc::new(MemoryDisk::default()));
+        cluster.replace_disk(0, disk());
+        cluster.restart(0);
+    }
+    let records = read(&log, topic.tp(0), Position::START, 30).await;
+    assert_eq!(records.into_iter().map(|(_, value)| value).collect::<Vec<_>>(), values(0..30));
+}

@@ -210,8 +210,9 @@ impl Files {
                 round.freed.extend(self.replacing.remove(&path).expect("it was being replaced"));
                 self.known.insert(path);
             }
-            // An io::Error cannot be cloned; its kind says enough to a core, which hears only that it failed.
-            round.done.push((job.node, job.op, result.as_ref().copied().map_err(|error| error.kind().into())));
+            // An io::Error cannot be cloned: its kind and words can.
+            let result = result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()));
+            round.done.push((job.node, job.op, result));
         }
         round
     }

@@ -61,7 +61,7 @@ impl HostConfig {
 /// Runs `cores` until `stop` is asked for and they have left in good order.
 ///
 /// # Errors
-/// The address cannot be bound, the disk cannot be listed, or a core ended by itself.
+/// The address cannot be bound, the disk cannot be listed, or a core ended by itself: then it is the first error of the disk, if there was one.
 pub async fn run(
     config: HostConfig,
     cores: Vec<(NodeId, Box<dyn Core>)>,
@@ -99,6 +99,7 @@ pub async fn serve(
         outputs: Vec::new(),
         residents,
         observer,
+        disk_error: None,
         stop_by_ms: None,
         shut_down_timeout_ms: config.shut_down_timeout_ms,
     };
@@ -124,6 +125,8 @@ struct Host {
     ready: VecDeque<(NodeId, Input)>,
     outputs: Vec<Output>,
     observer: SharedObserver,
+    /// The first error of the disk: a core hears only that there was one, and ends.
+    disk_error: Option<io::Error>,
     stop_by_ms: Option<u64>,
     shut_down_timeout_ms: u64,
 }
@@ -192,8 +195,8 @@ impl Host {
             }
             Output::Truncate { op, file, len } => self.done(node, op, self.files.truncate(node, &file, len)),
             Output::Read { op, file, offset, len } => {
-                let result = self.files.read(node, &file, offset, len).map(DiskAnswer::Bytes).map_err(|_| DiskError);
-                self.ready.push_back((node, Input::DiskDone { op, result }));
+                let result = self.files.read(node, &file, offset, len).map(DiskAnswer::Bytes);
+                self.answered(node, op, result);
             }
             Output::Replace { op, file, bytes } => {
                 if let Err(error) = self.files.replace(node, op, &file, &bytes) {
@@ -220,7 +223,14 @@ impl Host {
     }
 
     fn done(&mut self, node: NodeId, op: u64, result: io::Result<()>) {
-        let result = result.map(|()| DiskAnswer::Done).map_err(|_| DiskError);
+        self.answered(node, op, result.map(|()| DiskAnswer::Done));
+    }
+
+    fn answered(&mut self, node: NodeId, op: u64, result: io::Result<DiskAnswer>) {
+        let result = result.map_err(|error| {
+            self.disk_error.get_or_insert(error);
+            DiskError
+        });
         self.ready.push_back((node, Input::DiskDone { op, result }));
     }
 
@@ -316,11 +326,11 @@ impl Host {
         }
     }
 
-    fn is_finished(&self) -> io::Result<bool> {
+    fn is_finished(&mut self) -> io::Result<bool> {
         let stopped = self.residents.values().filter(|resident| resident.stopped).count();
         match self.stop_by_ms {
             Some(by_ms) => Ok(stopped == self.residents.len() || by_ms <= time::monotonic_ms()),
-            None if stopped > 0 => Err(io::Error::other("a core ended by itself")),
+            None if stopped > 0 => Err(self.disk_error.take().unwrap_or_else(|| io::Error::other("a core ended by itself"))),
             None => Ok(false),
         }
     }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test file uses a part
 
+pub mod fake;
+
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, FsyncPolicy, io::Core, protocol::NodeId};
 use bytes::Bytes;
 use log::history::{Event, Observer, SharedObserver};
@@ -163,6 +165,12 @@ impl Cluster {
         task.abort();
         // The error says that it was aborted.
         let _ = task.await;
+    }
+
+    /// Gives a process that does not run another disk.
+    pub fn replace_disk(&mut self, process: usize, disk: Arc<dyn Disk>) {
+        assert!(self.processes[process].running.is_none(), "it has its disk open");
+        self.processes[process].disk = disk;
     }
 
     /// Ends a process in good order.

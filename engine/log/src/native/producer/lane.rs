@@ -233,12 +233,14 @@ impl Lane {
         self.give_up(Reason::Answered(code))
     }
 
-    /// The deadline of the oldest has come: decides everything in the lane.
-    pub fn expire(&mut self, now_ms: u64) -> Vec<Decided> {
-        match self.deadline_ms() {
-            Some(deadline_ms) if deadline_ms <= now_ms => self.give_up(Reason::Deadline),
-            _ => Vec::new(),
-        }
+    /// Has the deadline of the oldest come?
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        self.deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now_ms)
+    }
+
+    /// Decides everything in the lane because its oldest is due.
+    pub fn expire(&mut self) -> Vec<Decided> {
+        self.give_up(Reason::Deadline)
     }
 
     /// Gives everything up: the oldest for this reason, all others because of it.

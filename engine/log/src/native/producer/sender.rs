@@ -4,7 +4,7 @@ use super::identity;
 use super::lane::{Decided, Identity, Lane, Queued};
 use super::transaction::{Failed, Transaction};
 use crate::history::{Event, Phase};
-use crate::link::Broken;
+use crate::link::{Broken, Departure};
 use crate::native::Shared;
 use crate::native::alarm::Alarm;
 use crate::native::cluster::{Leader, Links};
@@ -47,6 +47,7 @@ pub enum Arrival {
 }
 
 struct Call {
+    departure: Departure,
     leader: NodeId,
     batches: Vec<(Tp, u64)>,
 }
@@ -156,7 +157,19 @@ impl Sender {
     fn pump(&mut self) -> Option<u64> {
         let now_ms = time::monotonic_ms();
         for tp in self.lanes.keys().copied().collect::<Vec<_>>() {
-            let decided = self.lanes.get_mut(&tp).expect("listed").expire(now_ms);
+            let lane = self.lanes.get_mut(&tp).expect("listed");
+            if !lane.is_due(now_ms) {
+                continue;
+            }
+            // What has not left by now never leaves: then nothing is in doubt.
+            for call in self.calls.values_mut() {
+                if let Some(at) = call.batches.iter().position(|(of, _)| *of == tp)
+                    && call.departure.hold_back()
+                {
+                    lane.came_back(call.batches.remove(at).1, None, false, now_ms);
+                }
+            }
+            let decided = lane.expire();
             if !decided.is_empty() {
                 self.decide(tp, decided);
                 self.fail_transaction(Failed::Abortable(Reason::Deadline));
@@ -233,7 +246,7 @@ impl Sender {
     fn call(&mut self, leader: &Leader, batches: Vec<(Tp, u64, Bytes)>) {
         self.calls_made += 1;
         let call = self.calls_made;
-        self.calls.insert(call, Call { leader: leader.node, batches: batches.iter().map(|(tp, number, _)| (*tp, *number)).collect() });
+        let numbers = batches.iter().map(|(tp, number, _)| (*tp, *number)).collect();
         let request = Request::Produce {
             acks: -1,
             // The broker gives up first, so that its answer still finds the connection open.
@@ -243,7 +256,8 @@ impl Sender {
         };
         let arrivals = self.arrivals.clone();
         // The task may have ended.
-        self.links.to(&leader.address).start(&request, 0, move |result| drop(arrivals.send(Arrival::Answer { call, result })));
+        let departure = self.links.to(&leader.address).start(&request, 0, move |result| drop(arrivals.send(Arrival::Answer { call, result })));
+        self.calls.insert(call, Call { departure, leader: leader.node, batches: numbers });
     }
 
     fn refresh(&mut self) {

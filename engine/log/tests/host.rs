@@ -1,0 +1,230 @@
+//! The host's own promises, with scripted cores: answers in order, disk operations in order, errors told, stopping.
+
+mod support;
+
+use broker::io::{Core, DiskAnswer, DiskError, Input, Now, Output};
+use broker::protocol::{ErrorCode, Request, Response};
+use bytes::Bytes;
+use log::host::{self, HostConfig};
+use runtime::disk::{Disk, Entry};
+use runtime::net::{Frame, Listener, RESPONSE, connect, framed};
+use runtime::task::{JoinHandle, Stopper, stop_channel};
+use runtime::{BoxFuture, time};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use support::{MemoryDisk, Notebook};
+
+type Heard = Arc<Mutex<VecDeque<Input>>>;
+
+/// Does what a test says; notes what it hears.
+struct Scripted<F> {
+    heard: Heard,
+    act: F,
+}
+
+impl<F: FnMut(Now, &Input, &mut Vec<Output>) + Send> Core for Scripted<F> {
+    fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        (self.act)(now, &input, out);
+        if matches!(input, Input::ShutDown) {
+            out.push(Output::Stopped);
+        }
+        self.heard.lock().expect("no panic").push_back(input);
+    }
+}
+
+struct Running {
+    address: String,
+    heard: Heard,
+    stopper: Stopper,
+    task: JoinHandle<io::Result<()>>,
+}
+
+async fn host(disk: Arc<dyn Disk>, act: impl FnMut(Now, &Input, &mut Vec<Output>) + Send + 'static) -> Running {
+    let listener = Listener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_address();
+    let heard: Heard = Arc::default();
+    let core: Box<dyn Core> = Box::new(Scripted { heard: heard.clone(), act });
+    let (stopper, stop) = stop_channel();
+    let config = HostConfig::new(address.clone(), BTreeMap::new());
+    let task = runtime::task::spawn(host::serve(listener, config, vec![(1, core)], disk, Arc::new(Notebook::default()), 7, stop));
+    Running { address, heard, stopper, task }
+}
+
+/// Waits until the core heard something that `pick` picks.
+async fn hear<T>(running: &Running, pick: impl Fn(&Input) -> Option<T>) -> T {
+    for _ in 0..200 {
+        if let Some(found) = running.heard.lock().expect("no panic").iter().find_map(&pick) {
+            return found;
+        }
+        time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("not heard");
+}
+
+fn done(op: u64) -> impl Fn(&Input) -> Option<Result<DiskAnswer, DiskError>> {
+    move |input| if let Input::DiskDone { op: of, result } = input { (*of == op).then(|| result.clone()) } else { None }
+}
+
+fn metadata() -> Request {
+    Request::Metadata { topics: None }
+}
+
+#[tokio::test]
+async fn answers_of_a_connection_keep_the_order_of_its_requests() {
+    let mut asked = Vec::new();
+    let running = host(Arc::new(MemoryDisk::default()), move |_, input, out| {
+        if let Input::Request { connection, correlation, .. } = input {
+            asked.push((*connection, *correlation));
+        }
+        // Answers the last first, and none to the second.
+        if asked.len() == 3 {
+            for (connection, correlation) in std::mem::take(&mut asked).into_iter().rev() {
+                out.push(match correlation {
+                    11 => Output::NoReply { connection, correlation },
+                    _ => Output::Reply { connection, correlation, response: Response::Heartbeat, reads: vec![] },
+                });
+            }
+        }
+    })
+    .await;
+    let (mut reader, mut writer) = framed(connect(&running.address).await.expect("it listens"));
+    for correlation in [10, 11, 12] {
+        writer.send(Frame { kind: metadata().kind(), correlation, body: metadata().encode() }).await.expect("sent");
+    }
+    for correlation in [10, 12] {
+        let frame = reader.next().await.expect("no error").expect("an answer");
+        assert_eq!((frame.kind, frame.correlation), (metadata().kind() | RESPONSE, correlation));
+    }
+    drop((reader, writer));
+    hear(&running, |input| matches!(input, Input::Closed { .. }).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_answered_and_the_connection_goes_on() {
+    let running = host(Arc::new(MemoryDisk::default()), |_, input, out| {
+        if let Input::Request { connection, correlation, .. } = input {
+            out.push(Output::Reply { connection: *connection, correlation: *correlation, response: Response::Heartbeat, reads: vec![] });
+        }
+    })
+    .await;
+    let (mut reader, mut writer) = framed(connect(&running.address).await.expect("it listens"));
+    for (correlation, kind, body) in [(1, 3, Bytes::from_static(b"\xff\xff")), (2, 12, metadata().encode()), (3, 3, metadata().encode())] {
+        writer.send(Frame { kind, correlation, body }).await.expect("sent");
+    }
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let frame = reader.next().await.expect("no error").expect("an answer");
+        answers.push(Response::decode(&frame.body).expect("ours"));
+    }
+    let refused = Response::Error(ErrorCode::UnsupportedVersion);
+    assert_eq!(answers, [refused.clone(), refused, Response::Heartbeat]);
+}
+
+#[tokio::test]
+async fn files_are_listed_changed_and_read_in_order() {
+    let disk = Arc::new(MemoryDisk::default());
+    disk.append("node-1/left.tmp", b"half").expect("memory");
+    disk.append("node-1/old", b"abc").expect("memory");
+    disk.append("node-2/other", b"abc").expect("memory");
+    let running = host(disk.clone(), |_, input, out| {
+        if let Input::Start { .. } = input {
+            let file = || "dir/f".to_owned();
+            out.push(Output::Append { op: 1, file: file(), bytes: Bytes::from_static(b"abc") });
+            out.push(Output::Replace { op: 2, file: file(), bytes: Bytes::from_static(b"new") });
+            out.push(Output::Append { op: 3, file: file(), bytes: Bytes::from_static(b"er one") });
+            out.push(Output::Sync { op: 4, files: vec![file()] });
+            out.push(Output::Read { op: 5, file: file(), offset: 1, len: 100 });
+            out.push(Output::Truncate { op: 6, file: file(), len: 3 });
+            out.push(Output::Read { op: 7, file: file(), offset: 0, len: 100 });
+            out.push(Output::Remove { op: 8, file: "old".to_owned() });
+            out.push(Output::Read { op: 9, file: "nowhere".to_owned(), offset: 0, len: 1 });
+        }
+    })
+    .await;
+    let start = hear(&running, |input| if let Input::Start { listing, incarnation } = input { Some((listing.clone(), *incarnation)) } else { None }).await;
+    assert_eq!(start, (vec![("old".to_owned(), 3)], 7));
+    let bytes = |text: &'static str| Ok(DiskAnswer::Bytes(Bytes::from_static(text.as_bytes())));
+    assert_eq!(hear(&running, done(5)).await, bytes("ewer one"));
+    assert_eq!(hear(&running, done(7)).await, bytes("new"));
+    assert_eq!(hear(&running, done(9)).await, Err(DiskError));
+    for op in [1, 2, 3, 4, 6, 8] {
+        assert_eq!(hear(&running, done(op)).await, Ok(DiskAnswer::Done), "operation {op}");
+    }
+    assert_eq!(disk.list("").expect("memory"), [("node-1/dir/f".to_owned(), 3), ("node-2/other".to_owned(), 3)]);
+}
+
+/// Syncs fail from some time on.
+struct Failing {
+    files: MemoryDisk,
+    fails: AtomicBool,
+}
+
+impl Disk for Failing {
+    fn append(&self, file: &str, bytes: &[u8]) -> io::Result<u64> {
+        self.files.append(file, bytes)
+    }
+    fn read(&self, file: &str, offset: u64, len: usize) -> io::Result<Bytes> {
+        self.files.read(file, offset, len)
+    }
+    fn truncate(&self, file: &str, len: u64) -> io::Result<()> {
+        self.files.truncate(file, len)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.files.rename(from, to)
+    }
+    fn remove(&self, file: &str) -> io::Result<()> {
+        self.files.remove(file)
+    }
+    fn list(&self, prefix: &str) -> io::Result<Vec<Entry>> {
+        self.files.list(prefix)
+    }
+    fn sync<'a>(&'a self, _files: &'a [String]) -> BoxFuture<'a, io::Result<()>> {
+        let fails = self.fails.load(Ordering::Relaxed);
+        Box::pin(async move { if fails { Err(io::ErrorKind::Other.into()) } else { Ok(()) } })
+    }
+    fn sync_dir<'a>(&'a self, _dir: &'a str) -> BoxFuture<'a, io::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_is_told_and_a_core_that_ends_by_it_ends_the_host() {
+    let disk = Arc::new(Failing { files: MemoryDisk::default(), fails: AtomicBool::new(true) });
+    let running = host(disk, |_, input, out| match input {
+        Input::Start { .. } => {
+            out.push(Output::Append { op: 1, file: "f".to_owned(), bytes: Bytes::from_static(b"a") });
+            out.push(Output::Sync { op: 2, files: vec!["f".to_owned()] });
+        }
+        Input::DiskDone { op: 2, result: Err(DiskError) } => out.push(Output::Stopped),
+        _ => {}
+    })
+    .await;
+    assert_eq!(hear(&running, done(2)).await, Err(DiskError));
+    assert!(running.task.await.expect("no panic").is_err());
+}
+
+#[tokio::test]
+async fn a_timer_wakes_the_core_and_a_stop_ends_it() {
+    let running = host(Arc::new(MemoryDisk::default()), |now, input, out| {
+        if let Input::Start { .. } = input {
+            out.push(Output::Timer { at_ms: now.monotonic_ms + 30 });
+        }
+    })
+    .await;
+    hear(&running, |input| matches!(input, Input::Tick).then_some(())).await;
+    running.stopper.stop();
+    running.task.await.expect("no panic").expect("left in good order");
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_answers_nothing() {
+    let running = host(Arc::new(MemoryDisk::default()), |_, input, out| {
+        if let Input::Start { .. } = input {
+            out.push(Output::Request { to: 9, lane: 0, id: 5, request: metadata() });
+        }
+    })
+    .await;
+    hear(&running, |input| matches!(input, Input::Response { id: 5, response: None }).then_some(())).await;
+}

@@ -113,7 +113,8 @@ pub(crate) fn wall_ms() -> u64 {
 }
 
 pub(crate) fn rng_of_node(purpose: &str) -> Rng {
-    let simulation = current();
+    // A checker that replays a machine after the run has no node: a stream of the purpose alone.
+    let Some(simulation) = try_current() else { return Rng::keyed(0, &[purpose]) };
     let node = simulation.current_life().node;
     let mut lives = simulation.lives();
     let nth = lives.rng_draws.entry((node, purpose.to_string())).or_default();

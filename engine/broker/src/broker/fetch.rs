@@ -96,7 +96,8 @@ impl Broker {
 
     /// The replica that this broker leads in the epoch the caller believes in (A13).
     pub(super) fn led_in(&self, tp: Tp, epoch: Option<u32>) -> Result<&Replica, ErrorCode> {
-        if let (Some(asked), Some(own)) = (epoch, self.replicas.get(&tp).and_then(|replica| replica.leader_epoch)) {
+        let replica = self.replicas.get(&tp);
+        if let (Some(asked), Some(own)) = (epoch, replica.and_then(|replica| replica.leader_epoch)) {
             if asked < own {
                 return Err(ErrorCode::FencedLeaderEpoch);
             }
@@ -104,7 +105,10 @@ impl Broker {
                 return Err(ErrorCode::UnknownLeaderEpoch);
             }
         }
-        self.leading(tp)
+        match replica {
+            Some(replica) if replica.leader().is_some() => Ok(replica),
+            _ => self.leading(tp),
+        }
     }
 
     fn answer_fetch(&self, wanted: &Wanted) -> Answer {

@@ -10,10 +10,10 @@ type Stored = (i64, u32);
 struct History {
     /// What each replica's log holds, by first offset.
     logs: BTreeMap<(NodeId, Tp), BTreeMap<i64, Stored>>,
-    /// What any leader ever said is replicated.
-    committed: BTreeMap<Tp, BTreeMap<i64, Stored>>,
-    /// Of a leader: how far it was compared.
-    compared: BTreeMap<(NodeId, Tp), i64>,
+    /// What any leader ever said is replicated, with the epoch of the first that said it.
+    committed: BTreeMap<Tp, BTreeMap<i64, (Stored, u32)>>,
+    /// Of a leader: its epoch, and how far it was compared.
+    compared: BTreeMap<(NodeId, Tp), (u32, i64)>,
 }
 
 impl History {
@@ -28,23 +28,24 @@ impl History {
         log.insert(first, (last, crc));
     }
 
-    fn lead(&mut self, node: NodeId, tp: Tp, end: i64, high_watermark: i64) {
+    /// What earlier epochs committed is there. (A leader may hear of its election so late that later epochs have committed already.)
+    fn lead(&mut self, node: NodeId, tp: Tp, epoch: u32, end: i64, high_watermark: i64) {
         let log = self.logs.entry((node, tp)).or_default();
         assert_eq!(end, log.last_key_value().map_or(0, |(_, (last, _))| last + 1), "{node} leads {tp:?} from its end");
         assert!(high_watermark <= end);
-        for (first, stored) in &*self.committed.entry(tp).or_default() {
+        for (first, (stored, _)) in self.committed.entry(tp).or_default().iter().filter(|(_, (_, of))| *of < epoch) {
             assert_eq!(log.get(first), Some(stored), "{node} leads {tp:?} without what was committed at {first}");
         }
-        self.compared.insert((node, tp), 0);
+        self.compared.insert((node, tp), (epoch, 0));
     }
 
     fn commit(&mut self, node: NodeId, tp: Tp, high_watermark: i64) {
-        let compared = self.compared.get_mut(&(node, tp)).expect("only leaders say it");
+        let (epoch, compared) = self.compared.get_mut(&(node, tp)).expect("only leaders say it");
         assert!(*compared < high_watermark, "the high watermark of {tp:?} at {node} falls to {high_watermark}");
         let committed = self.committed.entry(tp).or_default();
         for (&first, &stored) in self.logs[&(node, tp)].range(*compared..high_watermark) {
             assert!(stored.0 < high_watermark, "a high watermark inside a batch");
-            assert_eq!(*committed.entry(first).or_insert(stored), stored, "{tp:?} at {first} has changed");
+            assert_eq!(committed.entry(first).or_insert((stored, *epoch)).0, stored, "{tp:?} at {first} has changed");
         }
         *compared = high_watermark;
     }
@@ -57,7 +58,7 @@ pub fn check(notes: &[(NodeId, Note)]) {
         match *note {
             Note::Appended { tp, first, last, crc, .. } => history.append(*node, tp, first, last, crc),
             Note::Truncated { tp, end, .. } | Note::Recovered { tp, end, .. } => history.cut(*node, tp, end),
-            Note::BecameLeader { tp, end, high_watermark, .. } => history.lead(*node, tp, end, high_watermark),
+            Note::BecameLeader { tp, leader_epoch, end, high_watermark } => history.lead(*node, tp, leader_epoch, end, high_watermark),
             Note::HighWatermark { tp, high_watermark } => history.commit(*node, tp, high_watermark),
             _ => {}
         }

@@ -1,5 +1,5 @@
 //! Random faults over many seeds: what was acknowledged with acks = all is there, once, where it was said to be; replicas are equal; offsets are dense.
-//! `SEEDS=A..B` picks the seeds.
+//! `SEEDS=A..B` picks the seeds, `NOTES=1` prints what was noted.
 
 use crate::client::{ALL, idempotent};
 use crate::world::World;
@@ -178,6 +178,9 @@ impl Run {
     }
 
     fn check(&mut self) {
+        if std::env::var_os("NOTES").is_some() {
+            self.world.notes.iter().for_each(|(node, note)| println!("{node}: {note:?}"));
+        }
         crate::invariants::check(&self.world.notes);
         for tp in self.tps.clone() {
             let log = self.log_of(1, tp);

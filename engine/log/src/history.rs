@@ -26,7 +26,7 @@ pub enum Event {
     Broker(Note),
     /// A send through the port. `crc` is of the record's value; `offset` with `Ok` if the log told it.
     Send { op: u64, tp: Tp, phase: Phase, crc: u32, offset: Option<i64>, transactional: bool },
-    /// A consumer was given these partitions.
+    /// A consumer was given these partitions; a static one goes by its instance id.
     Assigned { group: String, member: String, generation: i32, tps: Vec<Tp> },
     /// A consumer gave these up (`lost`: they had been taken from it before).
     Revoked { group: String, member: String, generation: i32, tps: Vec<Tp>, lost: bool },

@@ -200,7 +200,7 @@ impl Member {
             member_id: self.member_id.clone(),
             instance_id: self.instance_id.clone(),
         };
-        let (group, member, generation) = (self.group.clone(), self.member_id.clone(), self.generation);
+        let (group, member, generation) = (self.group.clone(), self.owner(), self.generation);
         self.shared.observe(|| Event::Assigned { group, member, generation, tps: tps.to_vec() });
         runtime::reached!("partitions_assigned");
         self.desk.give(ConsumerEvent::Assigned { leases: tps.iter().map(lease).collect(), from }, tps, (self.member_id.clone(), self.generation));
@@ -221,8 +221,13 @@ impl Member {
         }
     }
 
+    /// Whose the partitions are: a static member's next life is the same owner under another member id (A55).
+    fn owner(&self) -> String {
+        self.instance_id.clone().unwrap_or_else(|| self.member_id.clone())
+    }
+
     fn observe_revoked(&self, tps: Vec<Tp>, lost: bool) {
-        let (group, member, generation) = (self.group.clone(), self.member_id.clone(), self.generation);
+        let (group, member, generation) = (self.group.clone(), self.owner(), self.generation);
         self.shared.observe(|| Event::Revoked { group, member, generation, tps, lost });
     }
 

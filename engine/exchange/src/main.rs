@@ -3,10 +3,14 @@
 //! Exit codes: 0 stopped as asked, 1 an error that a person must look at, 2 usage.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // production: real clocks, threads and files
 
+mod composition;
+mod deposit;
+mod flow;
 mod history;
 mod listing;
 mod supervisor;
 mod up;
+mod usage;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,6 +25,10 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Credit an account of a running exchange, once per account and id.
+    Deposit(deposit::DepositArgs),
+    /// Play recorded order flow (LOBSTER) against a running exchange, and print what became of it.
+    Flow(flow::FlowArgs),
     /// Run the whole exchange in one process: embedded log (synced before it acknowledges), every service, SQLite.
     Up(up::UpArgs),
 }
@@ -30,6 +38,8 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads");
     let outcome = runtime.block_on(async {
         match args.command {
+            Command::Deposit(args) => deposit::run(args).await,
+            Command::Flow(args) => flow::run(args).await,
             Command::Up(args) => up::run(args).await,
         }
     });
@@ -37,7 +47,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("exchange: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<usage::Usage>() { 2 } else { 1 })
         }
     }
 }

@@ -153,3 +153,101 @@ impl Store for DiskStore {
         Ok(self.lock().rows.values().copied().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::BoxFuture;
+    use services::ports::store::{TradeRow, conformance};
+    use sim::world::SimulatedDisk;
+    use sim::{Ended, Settings};
+    use std::sync::atomic::AtomicBool;
+    use wire::{Symbol, Topic};
+
+    const INPUT: InputPartition = InputPartition { topic: Topic::TradeExecuted, partition: 0 };
+
+    /// In the simulated world where there is one, else in real time.
+    fn block_on(body: fn() -> BoxFuture<'static, ()>) {
+        if sim::world::NAME.is_empty() {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads");
+            return runtime.block_on(body());
+        }
+        let outcome = sim::run(&Settings { warm_up: std::time::Duration::ZERO, ..Settings::of_seed(3) }, move |_world| body());
+        assert!(matches!(outcome.ended, Ended::Finished(())), "{:?}", outcome.ended);
+    }
+
+    fn life(disk: &Arc<SimulatedDisk>) -> Arc<dyn Disk> {
+        disk.of_life(Arc::new(AtomicBool::new(true)))
+    }
+
+    async fn open(disk: &Arc<SimulatedDisk>) -> DiskStore {
+        DiskStore::open(life(disk)).await.expect("the disk is sound")
+    }
+
+    fn row(trade_id: u64) -> Row {
+        let (symbol, taker_order_id, taker_account, maker_order_id, maker_account) = (Symbol(*b"BTCUSD"), 7, 1, 6, 2);
+        Row::Trade(TradeRow {
+            symbol,
+            trade_id,
+            taker_order_id,
+            taker_account,
+            taker_buys: true,
+            maker_order_id,
+            maker_account,
+            price_ticks: 100,
+            quantity_lots: 5,
+        })
+    }
+
+    fn at(next: i64) -> StoredPosition {
+        StoredPosition { next, ..StoredPosition::default() }
+    }
+
+    #[test]
+    fn does_what_every_store_must() {
+        block_on(|| {
+            Box::pin(async {
+                let disks: Vec<_> = (0..4).map(|number| SimulatedDisk::new(1, &format!("store-{number}"))).collect();
+                conformance::commits_rows_and_position(&open(&disks[0]).await).await;
+                conformance::refuses_a_position_that_moved(&open(&disks[1]).await).await;
+                conformance::keeps_unique_keys(&open(&disks[2]).await).await;
+                conformance::keeps_inputs_apart(&open(&disks[3]).await).await;
+            })
+        });
+    }
+
+    #[test]
+    fn a_power_loss_keeps_what_was_committed_and_cuts_the_rest() {
+        block_on(|| {
+            Box::pin(async {
+                for number in 0..40 {
+                    let disk = SimulatedDisk::new(number, "data_recorder-1");
+                    let store = open(&disk).await;
+                    assert_eq!(store.commit(INPUT, 0, &[row(1)], &at(4)).await, StoreVerdict::Committed);
+                    // A commit whose sync has not returned: there or not, but whole.
+                    life(&disk).append(FILE, &[9; 30]).expect("the disk is sound");
+                    disk.power_loss();
+                    let store = open(&disk).await;
+                    assert_eq!(store.rows().await, Ok(vec![row(1)]));
+                    assert_eq!(store.commit(INPUT, 4, &[row(2)], &at(6)).await, StoreVerdict::Committed);
+                    assert_eq!(open(&disk).await.rows().await, Ok(vec![row(1), row(2)]), "what follows a cut tail can be read");
+                }
+            })
+        });
+    }
+
+    #[test]
+    fn a_sync_that_fails_leaves_the_outcome_unknown() {
+        block_on(|| {
+            Box::pin(async {
+                let disk = SimulatedDisk::new(5, "data_recorder-1");
+                let store = open(&disk).await;
+                disk.fault(sim::world::DiskFault::Eio);
+                assert!(matches!(store.commit(INPUT, 0, &[row(1)], &at(4)).await, StoreVerdict::Unknown(_)));
+                disk.heal();
+                assert!(matches!(store.commit(INPUT, 0, &[row(1)], &at(4)).await, StoreVerdict::NotDone(_)), "it must be opened again");
+                assert_eq!(open(&disk).await.commit(INPUT, 0, &[row(1)], &at(4)).await, StoreVerdict::Committed);
+            })
+        });
+    }
+}

@@ -6,7 +6,11 @@ use crate::ledger::Ledger;
 use crate::store::DiskStore;
 use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Outcome, Position, Reader, Reason, Subscription, TopicInfo, Tp};
 use runtime::time::{monotonic_ms, sleep};
+use services::account::AccountService;
+use services::matching_engine::MatchingService;
 use services::ports::store::{InputPartition, Row, Store};
+use services::runner::Service;
+use services::wallet::WalletService;
 use sim::NodeCtx;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -68,9 +72,12 @@ impl SharedAudit {
 /// Distance of two looks.
 const LOOK_MS: u64 = 500;
 
-/// Who reads which topics, by group.
-const GROUPS: [(&str, Topic); 4] =
-    [("account", Topic::AccountCommands), ("matching", Topic::OrderCommands), ("wallet", Topic::TradeExecuted), ("wallet", Topic::OrderEvents)];
+/// Groups that read a topic.
+fn groups_of(topic: Topic) -> Vec<&'static str> {
+    let matching = MatchingService::naive(1, 1);
+    let readers = [(AccountService.group(), AccountService.inputs()), (matching.group(), matching.inputs()), (WalletService.group(), WalletService.inputs())];
+    readers.into_iter().filter(|(_, inputs)| inputs.contains(&topic)).map(|(group, _)| group).collect()
+}
 
 /// The auditor's node.
 pub async fn run(exchange: Exchange, ctx: NodeCtx, specs: Vec<SymbolSpec>, audit: SharedAudit) {
@@ -169,8 +176,8 @@ async fn lagging<L: LogPort>(
             if finish {
                 continue;
             }
-            for (group, _) in GROUPS.iter().filter(|(_, input)| input == topic) {
-                let committed = position(log, tp, Anchor::Committed((*group).to_owned())).await?;
+            for group in groups_of(*topic) {
+                let committed = position(log, tp, Anchor::Committed(group.to_owned())).await?;
                 if committed < end {
                     behind.push(format!("{name}: group {group} has committed {}, the end is {}", committed.0, end.0));
                 }

@@ -157,7 +157,7 @@ impl Exchange {
     }
 
     fn controller_config(&self) -> ControllerConfig {
-        let base = if self.is_single() { ControllerConfig::single_node() } else { ControllerConfig::default() };
+        let base = if self.is_single() { ControllerConfig::beside(1) } else { ControllerConfig::default() };
         ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, ..base }
     }
 

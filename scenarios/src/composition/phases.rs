@@ -70,6 +70,8 @@ pub async fn run(world: World, exchange: Exchange, actions: Vec<Action>, faults:
     left.settling.healed_ms = monotonic_ms();
     stage.send_replace(Stage::Closing);
     add_auditor(&world, &exchange, &specs, &audit);
+    // A gateway that stood still may still send what its user has given up: not for longer than it waits itself.
+    sleep(Duration::from_millis(exchange.timers.gateway_timeout_ms + exchange.timers.request_timeout_ms)).await;
     settle(&world, &audit, &mut left.settling).await;
 
     stage.send_replace(Stage::LastWord);

@@ -148,11 +148,7 @@ impl Lane {
             let Some(mut first) = due.first_entry() else { break };
             let at_ms = first.key().0;
             if monotonic_ms() < at_ms {
-                let mut stage = self.stage.clone();
-                runtime::select! {
-                    _changed = stage.changed() => {}
-                    () = runtime::time::sleep_until_ms(at_ms) => {}
-                }
+                self.wait_until(at_ms).await;
                 continue;
             }
             let errand = first.get_mut().pop_front();
@@ -168,8 +164,16 @@ impl Lane {
             }
         }
         while self.is_trading() {
-            // The sender lives as long as the run.
-            let _ = self.stage.changed().await;
+            self.wait_until(monotonic_ms() + 60_000).await;
+        }
+    }
+
+    /// Waits until then, or until the stage changes.
+    async fn wait_until(&mut self, at_ms: u64) {
+        self.stage.borrow_and_update();
+        runtime::select! {
+            _changed = self.stage.changed() => {}
+            () = runtime::time::sleep_until_ms(at_ms) => {}
         }
     }
 
@@ -239,11 +243,7 @@ impl Lane {
                 told = true;
                 self.user.progress.closed.fetch_add(1, Ordering::Relaxed);
             }
-            let mut stage = self.stage.clone();
-            runtime::select! {
-                _changed = stage.changed() => {}
-                () = sleep(Duration::from_millis(1_000)) => {}
-            }
+            self.wait_until(monotonic_ms() + 1_000).await;
         }
     }
 

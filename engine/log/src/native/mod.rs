@@ -69,7 +69,12 @@ impl Shared {
 
     /// Waits before try number `attempt` (from 1), at most until `until_ms`; true if that time has come.
     async fn back_off(&self, attempt: u32, until_ms: u64) -> bool {
-        let backoff_ms = self.config.retry_backoff_ms << attempt.saturating_sub(1).min(3);
+        self.back_off_from(self.config.retry_backoff_ms, attempt, until_ms).await
+    }
+
+    /// The same, from a first wait of its own: for what usually passes within a round trip.
+    async fn back_off_from(&self, first_ms: u64, attempt: u32, until_ms: u64) -> bool {
+        let backoff_ms = (first_ms << attempt.saturating_sub(1).min(6)).min(self.config.retry_backoff_ms * 8);
         time::sleep_until_ms((time::monotonic_ms() + backoff_ms).min(until_ms)).await;
         time::monotonic_ms() >= until_ms
     }

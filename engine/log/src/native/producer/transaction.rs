@@ -136,6 +136,9 @@ impl Transaction {
     }
 }
 
+/// The markers of the transaction before are usually written within a few of these (A40).
+const CONCURRENT_BACKOFF_MS: u64 = 2;
+
 /// Asks the transaction coordinator to add something to the open transaction; tries again until the deadline.
 pub async fn ask(shared: &Shared, coordinator: &Mutex<Coordinator>, request: &Request, deadline_ms: u64) -> Result<(), Failed> {
     let mut last = Reason::Deadline;
@@ -152,7 +155,9 @@ pub async fn ask(shared: &Shared, coordinator: &Mutex<Coordinator>, request: &Re
             }
             None => {}
         }
-        if shared.back_off(attempt, deadline_ms).await {
+        let is_concurrent = last == Reason::Answered(ErrorCode::ConcurrentTransactions);
+        let first_ms = if is_concurrent { CONCURRENT_BACKOFF_MS } else { shared.config.retry_backoff_ms };
+        if shared.back_off_from(first_ms, attempt, deadline_ms).await {
             break;
         }
     }

@@ -9,11 +9,12 @@ use crate::native::producer::is_fenced;
 use crate::native::verdict;
 use crate::port::{Reason, TxEnd};
 use broker::protocol::{ErrorCode, Request, Response};
+use std::sync::atomic::Ordering;
 
 /// How EndTxn went.
 enum Ended {
-    /// As asked. `stale`: an earlier attempt was not answered and may still be on its way.
-    AsAsked { stale: bool },
+    /// As asked.
+    AsAsked,
     /// Refused; no attempt was heard.
     Refused(ErrorCode),
     /// May have been heard, or the deadline has come.
@@ -23,10 +24,10 @@ enum Ended {
 impl NativeTx {
     pub(super) async fn commit_now(self, deadline_ms: u64) -> TxEnd<NativeSession> {
         match self.end_txn(true, deadline_ms).await {
-            Ended::AsAsked { stale } => {
+            Ended::AsAsked => {
                 let mut tx = self;
                 tx.core.end_sends().await;
-                if stale {
+                if tx.core.stale.load(Ordering::Relaxed) {
                     tx.core.renew(deadline_ms).await;
                 }
                 tx.committed()
@@ -45,19 +46,16 @@ impl NativeTx {
             return self.in_doubt(broken);
         }
         let unresolved = self.core.end_sends().await;
-        let stale = if self.sent || !self.offsets.is_empty() {
+        if self.sent || !self.offsets.is_empty() {
             match self.end_txn(false, deadline_ms).await {
-                Ended::AsAsked { stale } => stale,
-                // The coordinator knows of no open transaction: nothing was added to it.
-                Ended::Refused(ErrorCode::InvalidTxnState) => false,
+                // Refused so: the coordinator knows of no open transaction, nothing was added to it.
+                Ended::AsAsked | Ended::Refused(ErrorCode::InvalidTxnState) => {}
                 Ended::Refused(code) if is_fenced(code) => return self.fenced(Reason::Answered(code)),
                 Ended::Refused(code) => return self.in_doubt(Reason::Answered(code)),
                 Ended::Unknown(why) => return self.in_doubt(why),
             }
-        } else {
-            false
-        };
-        if stale || unresolved {
+        }
+        if unresolved || self.core.stale.load(Ordering::Relaxed) {
             self.core.renew(deadline_ms).await;
         }
         // A member put out of its group has lost the partition, whatever became of the transaction.
@@ -74,12 +72,11 @@ impl NativeTx {
         let core = &self.core;
         let request = Request::EndTxn { transactional_id: core.id.to_string(), producer_id: core.identity.id, producer_epoch: core.identity.epoch, commit };
         let mut heard = false;
-        let mut stale = false;
         let mut last = Reason::Deadline;
         for attempt in 1.. {
             let answer = before(deadline_ms, async { core.coordinator.lock().await.ask(&core.shared.cluster, &request, 0).await }).await;
             match answer {
-                Some(Ok(Response::EndTxn)) => return Ended::AsAsked { stale },
+                Some(Ok(Response::EndTxn)) => return Ended::AsAsked,
                 Some(Ok(other)) => return Ended::Unknown(refused(&other).reason()),
                 Some(Err(Failure::Refused(code))) if !verdict::is_passing(code) && !verdict::is_ambiguous(code) => {
                     return if heard { Ended::Unknown(Reason::Answered(code)) } else { Ended::Refused(code) };
@@ -91,7 +88,9 @@ impl NativeTx {
                 }
                 Some(Err(Failure::Broken(broken))) => {
                     heard |= broken == Broken::Unanswered;
-                    stale |= broken == Broken::Unanswered;
+                    if broken == Broken::Unanswered {
+                        core.stale.store(true, Ordering::Relaxed);
+                    }
                     last = Reason::Disconnected;
                 }
                 None => {}

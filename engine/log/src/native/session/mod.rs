@@ -17,7 +17,9 @@ use broker::protocol::{CoordinatorKind, Tp};
 use offsets::Offsets;
 use runtime::time;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, oneshot};
 
 /// A session between transactions.
@@ -42,7 +44,9 @@ struct Core {
     identity: Identity,
     coordinator: Arc<Mutex<Coordinator>>,
     /// Of the groups whose positions it commits.
-    groups: BTreeMap<String, Coordinator>,
+    groups: Mutex<BTreeMap<String, Coordinator>>,
+    /// A request of this incarnation was not answered and may still act later (A41): a new one is needed before the next transaction.
+    stale: AtomicBool,
     queue: Queue,
     /// Why no transaction can be opened: a new incarnation was needed and not got.
     broken: Option<Reason>,
@@ -56,7 +60,7 @@ impl Native {
         let identity = of_transactions(&shared, &mut coordinator, &id, timeout_ms, deadline_ms).await?;
         let coordinator = Arc::new(Mutex::new(coordinator));
         let queue = Queue::open(shared.clone(), identity, Some(Transaction::new(id.clone(), coordinator.clone(), identity)));
-        let core = Core { shared, id, timeout_ms, identity, coordinator, groups: BTreeMap::new(), queue, broken: None };
+        let core = Core { shared, id, timeout_ms, identity, coordinator, groups: Mutex::default(), stale: AtomicBool::new(false), queue, broken: None };
         Ok(NativeSession { core: Box::new(core) })
     }
 }
@@ -83,6 +87,22 @@ impl Core {
         }
     }
 
+    /// Waits until every send is decided, and meanwhile makes the positions part of the transaction.
+    async fn flush_and_hand_over(&self, offsets: &Offsets, deadline_ms: u64) -> Result<(), Option<Failed>> {
+        let mut flush = pin!(self.flush(deadline_ms));
+        let mut hand_over = pin!(self.commit_offsets(offsets, deadline_ms));
+        runtime::select! {
+            flushed = &mut flush => {
+                flushed?;
+                hand_over.await.map_err(Some)
+            }
+            handed_over = &mut hand_over => {
+                handed_over.map_err(Some)?;
+                flush.await
+            }
+        }
+    }
+
     /// Gives up what is not decided; may a batch still be on its way?
     async fn end_sends(&self) -> bool {
         let (ended, unresolved) = oneshot::channel();
@@ -94,7 +114,10 @@ impl Core {
     async fn renew(&mut self, deadline_ms: u64) {
         let mut coordinator = self.coordinator.lock().await;
         match of_transactions(&self.shared, &mut coordinator, &self.id, self.timeout_ms, deadline_ms).await {
-            Ok(identity) => self.identity = identity,
+            Ok(identity) => {
+                self.identity = identity;
+                self.stale.store(false, Ordering::Relaxed);
+            }
             Err(why) => self.broken = Some(Reason::Ended(format!("no new incarnation of the transactional id: {why}"))),
         }
     }
@@ -133,17 +156,13 @@ impl Tx for NativeTx {
         self.offsets.add(proof.lease, at);
     }
 
-    async fn commit(mut self, deadline_ms: u64) -> TxEnd<NativeSession> {
+    async fn commit(self, deadline_ms: u64) -> TxEnd<NativeSession> {
         if let Some(why) = self.core.broken.clone() {
             return self.in_doubt(why);
         }
         let decided = match self.refused.clone() {
             Some(why) => Err(Some(Failed::Abortable(why))),
-            None => self.core.flush(deadline_ms).await,
-        };
-        let decided = match decided {
-            Ok(()) => self.core.commit_offsets(&self.offsets, deadline_ms).await.map_err(Some),
-            Err(failed) => Err(failed),
+            None => self.core.flush_and_hand_over(&self.offsets, deadline_ms).await,
         };
         match decided {
             Ok(()) if !self.sent && self.offsets.is_empty() => self.committed(),

@@ -1,6 +1,7 @@
 //! Positions that become committed with a transaction: added to it, then handed to the group's coordinator with generation and member (A47).
 
 use super::Core;
+use crate::link::Broken;
 use crate::native::cluster::Links;
 use crate::native::lookup::{Coordinator, Failure, before, refused};
 use crate::native::producer::{Failed, add_to_transaction, is_fenced};
@@ -9,6 +10,7 @@ use crate::port::{Lease, Position, Reason};
 use broker::protocol::{CommittedOffset, CoordinatorKind, ErrorCode, Request, Response, Tp};
 use runtime::time;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 /// Who commits: group, generation, member, instance.
 type Owner = (String, i32, String, Option<String>);
@@ -38,7 +40,7 @@ pub fn is_put_out(code: ErrorCode) -> bool {
 
 impl Core {
     /// Makes the positions part of the transaction.
-    pub(super) async fn commit_offsets(&mut self, offsets: &Offsets, deadline_ms: u64) -> Result<(), Failed> {
+    pub(super) async fn commit_offsets(&self, offsets: &Offsets, deadline_ms: u64) -> Result<(), Failed> {
         for (owner, offsets) in &offsets.0 {
             let add = Request::AddOffsetsToTxn {
                 transactional_id: self.id.to_string(),
@@ -53,7 +55,7 @@ impl Core {
     }
 
     async fn hand_over(
-        &mut self,
+        &self,
         (group, generation, member_id, instance_id): &Owner,
         offsets: &BTreeMap<Tp, CommittedOffset>,
         deadline_ms: u64,
@@ -69,11 +71,17 @@ impl Core {
             offsets: offsets.iter().map(|(tp, offset)| (*tp, *offset)).collect(),
         };
         let config = self.shared.config.clone();
-        let coordinator =
-            self.groups.entry(group.clone()).or_insert_with(|| Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(config.link())));
+        let mut groups = self.groups.lock().await;
+        let coordinator = groups.entry(group.clone()).or_insert_with(|| Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(config.link())));
         let mut last = Reason::Deadline;
         for attempt in 1.. {
-            match before(deadline_ms, coordinator.ask(&self.shared.cluster, &request, 0)).await.map(|answer| answer.and_then(handed_over)) {
+            // Cancelled or unanswered, it may arrive in the middle of the next transaction and be committed with that.
+            let was_stale = self.stale.swap(true, Ordering::Relaxed);
+            let answer = before(deadline_ms, coordinator.ask(&self.shared.cluster, &request, 0)).await;
+            if !matches!(answer, None | Some(Err(Failure::Broken(Broken::Unanswered)))) {
+                self.stale.store(was_stale, Ordering::Relaxed);
+            }
+            match answer.map(|answer| answer.and_then(handed_over)) {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(Failure::Refused(code))) if is_fenced(code) => return Err(Failed::Fenced(Reason::Answered(code))),
                 Some(Err(Failure::Refused(code))) if !verdict::is_passing(code) => return Err(Failed::Abortable(Reason::Answered(code))),

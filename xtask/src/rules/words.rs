@@ -21,6 +21,9 @@ const BANNED: &[(&str, &str)] = &[
     (concat!(">>>>", ">>> "), "conflict marker"),
 ];
 
+/// The one thing that may wait until somebody asks for it: a measurement, which passes no judgement.
+const MEASURES: &str = concat!("#[ig", "nore = \"measures\"]");
+
 /// Names of files and folders that could hold anything.
 const BANNED_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "misc", "util", "utils"];
 
@@ -42,7 +45,7 @@ fn findings_in_name(path: &str) -> Option<String> {
 fn findings_in_text(path: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        for (word, why) in BANNED.iter().filter(|(word, _)| line.contains(word)) {
+        for (word, why) in BANNED.iter().filter(|(word, _)| line.contains(word) && !line.contains(MEASURES)) {
             findings.push(format!("{path}:{}: `{}`: {why}", number + 1, word.trim()));
         }
     }
@@ -60,6 +63,7 @@ mod tests {
             assert_eq!(findings.len(), 1, "{word}");
             assert!(findings[0].starts_with("a.rs:2: "), "{word}");
         }
+        assert!(findings_in_text("a.rs", MEASURES).is_empty());
         assert!(findings_in_text("a.rs", "a method\nof todos\n").is_empty());
     }
 

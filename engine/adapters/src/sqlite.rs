@@ -1,16 +1,21 @@
 //! [`Store`] on SQLite: the embedded default. One file, write-ahead log, `synchronous = FULL`: what is committed survives power loss.
 //!
-//! Calls block the calling thread for as long as the disk takes; a projection has nothing else to do meanwhile.
+//! A call takes as long as the disk does, on a thread of its own: those that run tasks go on. Given up by its caller, it still happens.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use services::ports::store::{InputPartition, OrderEndRow, Row, Store, StoreError, StoreVerdict, StoredPosition, TradeRow};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wire::Symbol;
 
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
+    database: Arc<Database>,
+}
+
+#[derive(Debug)]
+struct Database {
     connection: Mutex<Connection>,
 }
 
@@ -41,16 +46,24 @@ impl From<rusqlite::Error> for Stopped {
 impl SqliteStore {
     /// Opens or creates the file and its tables.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::set_up(Connection::open(path)).map_err(|error| StoreError(format!("{}: {error}", path.display())))
+        let database = Database::set_up(Connection::open(path)).map_err(|error| StoreError(format!("{}: {error}", path.display())))?;
+        Ok(SqliteStore { database: Arc::new(database) })
     }
 
+    async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce(&Database) -> T + Send + 'static) -> T {
+        let database = Arc::clone(&self.database);
+        tokio::task::spawn_blocking(move || work(&database)).await.expect("a call does not panic, and a runtime that shuts down waits for it")
+    }
+}
+
+impl Database {
     fn set_up(connection: rusqlite::Result<Connection>) -> rusqlite::Result<Self> {
         let connection = connection?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.execute_batch(SCHEMA)?;
-        Ok(SqliteStore { connection: Mutex::new(connection) })
+        Ok(Database { connection: Mutex::new(connection) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -61,10 +74,12 @@ impl SqliteStore {
     fn read_position(&self, input: InputPartition) -> rusqlite::Result<Option<StoredPosition>> {
         let connection = self.lock();
         let mut statement = connection.prepare_cached("SELECT next, seen FROM positions WHERE topic = ?1 AND partition = ?2")?;
-        let found = statement.query_row(params![input.topic.name(), input.partition], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
+        let found =
+            statement.query_row(params![input.topic.name(), input.partition], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
         found
             .map(|(next, seen)| {
-                let seen = serde_json::from_str(&seen).map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
+                let seen =
+                    serde_json::from_str(&seen).map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error)))?;
                 Ok(StoredPosition { next, seen })
             })
             .transpose()
@@ -178,11 +193,12 @@ fn read_end(row: &rusqlite::Row<'_>) -> rusqlite::Result<OrderEndRow> {
 
 impl Store for SqliteStore {
     async fn position(&self, input: InputPartition) -> Result<Option<StoredPosition>, StoreError> {
-        self.read_position(input).map_err(|error| StoreError(error.to_string()))
+        self.off_thread(move |database| database.read_position(input)).await.map_err(|error| StoreError(error.to_string()))
     }
 
     async fn commit(&self, input: InputPartition, expected: i64, rows: &[Row], new: &StoredPosition) -> StoreVerdict {
-        match self.write(input, expected, rows, new) {
+        let (rows, new) = (rows.to_vec(), new.clone());
+        match self.off_thread(move |database| database.write(input, expected, &rows, &new)).await {
             Ok(()) => StoreVerdict::Committed,
             Err((Stopped::Moved, _)) => StoreVerdict::Moved,
             Err((Stopped::Conflict(why), _)) => StoreVerdict::NotDone(why),
@@ -192,7 +208,7 @@ impl Store for SqliteStore {
     }
 
     async fn rows(&self) -> Result<Vec<Row>, StoreError> {
-        self.read_rows().map_err(|error| StoreError(error.to_string()))
+        self.off_thread(Database::read_rows).await.map_err(|error| StoreError(error.to_string()))
     }
 }
 
@@ -200,49 +216,38 @@ impl Store for SqliteStore {
 mod tests {
     use super::*;
     use services::ports::store::conformance;
-    use std::future::Future;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
 
-    /// SQLite never waits for a waker: one poll is enough.
-    fn now<T>(future: impl Future<Output = T>) -> T {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => value,
-            Poll::Pending => panic!("a SQLite call waited"),
-        }
-    }
-
-    fn check(case: impl AsyncFnOnce(&SqliteStore)) {
+    async fn check(case: impl AsyncFnOnce(&SqliteStore)) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = SqliteStore::open(&dir.path().join("exchange.sqlite")).expect("a new file opens");
-        now(case(&store));
+        case(&store).await;
     }
 
-    #[test]
-    fn commits_rows_and_position() {
-        check(conformance::commits_rows_and_position);
+    #[tokio::test]
+    async fn commits_rows_and_position() {
+        check(conformance::commits_rows_and_position).await;
     }
 
-    #[test]
-    fn refuses_a_position_that_moved() {
-        check(conformance::refuses_a_position_that_moved);
+    #[tokio::test]
+    async fn refuses_a_position_that_moved() {
+        check(conformance::refuses_a_position_that_moved).await;
     }
 
-    #[test]
-    fn keeps_unique_keys() {
-        check(conformance::keeps_unique_keys);
+    #[tokio::test]
+    async fn keeps_unique_keys() {
+        check(conformance::keeps_unique_keys).await;
     }
 
-    #[test]
-    fn keeps_inputs_apart() {
-        check(conformance::keeps_inputs_apart);
+    #[tokio::test]
+    async fn keeps_inputs_apart() {
+        check(conformance::keeps_inputs_apart).await;
     }
 
-    #[test]
-    fn a_second_opening_finds_everything() {
+    #[tokio::test]
+    async fn a_second_opening_finds_everything() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("exchange.sqlite");
-        now(conformance::commits_rows_and_position(&SqliteStore::open(&path).expect("a new file opens")));
-        assert_eq!(now(SqliteStore::open(&path).expect("it opens again").rows()).expect("readable").len(), 2);
+        conformance::commits_rows_and_position(&SqliteStore::open(&path).expect("a new file opens")).await;
+        assert_eq!(SqliteStore::open(&path).expect("it opens again").rows().await.expect("readable").len(), 2);
     }
 }

@@ -2,6 +2,9 @@
 #![allow(clippy::disallowed_methods)] // the seam itself
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
 pub use tokio::task::JoinHandle;
 
 /// Starts a task on this node. It ends when its node is killed.
@@ -20,35 +23,46 @@ pub async fn yield_now() {
 
 /// The receiving end of a request to stop: a service that hears it leaves its groups and returns.
 #[derive(Debug, Clone)]
-pub struct Stop(tokio::sync::watch::Receiver<bool>);
+pub struct Stop(Arc<Asked>);
 
 /// The sending end. Dropping it asks for nothing.
 #[derive(Debug)]
-pub struct Stopper(tokio::sync::watch::Sender<bool>);
+pub struct Stopper(Arc<Asked>);
+
+/// Not tokio's watch channel: that wakes its waiters in an order drawn per process, and no seed decides it.
+#[derive(Debug, Default)]
+struct Asked {
+    asked: AtomicBool,
+    changed: Notify,
+}
 
 /// A connected pair.
 pub fn stop_channel() -> (Stopper, Stop) {
-    let (tx, rx) = tokio::sync::watch::channel(false);
-    (Stopper(tx), Stop(rx))
+    let asked = Arc::<Asked>::default();
+    (Stopper(asked.clone()), Stop(asked))
 }
 
 impl Stopper {
     /// Asks every clone of the other end to stop.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.0.asked.store(true, Ordering::Release);
+        self.0.changed.notify_waiters();
     }
 }
 
 impl Stop {
     /// Has it been asked?
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        self.0.asked.load(Ordering::Acquire)
     }
 
     /// Returns when asked to stop; never if the stopper was dropped without asking. Cancel-safe.
     pub async fn requested(&mut self) {
-        if self.0.wait_for(|asked| *asked).await.is_err() {
-            std::future::pending::<()>().await;
+        let mut changed = std::pin::pin!(self.0.changed.notified());
+        // Registered before the look: whoever asks in between wakes it.
+        changed.as_mut().enable();
+        if !self.is_requested() {
+            changed.await;
         }
     }
 }

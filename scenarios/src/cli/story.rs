@@ -16,12 +16,26 @@ pub fn say_all(history: &[Entry]) {
     }
 }
 
-/// The last six lines that matter before the end: faults, orders, transactions that did not commit, leaders and generations.
+/// The last six lines that matter up to the last fact that the violation cites: faults, what clients were left in doubt about, what was cut, fenced or
+/// aborted, who led and who owned.
 pub fn six_lines(judged: &Judged) -> Vec<String> {
-    let mut lines: Vec<String> = judged.history.iter().filter_map(line).collect();
-    let from = lines.len().saturating_sub(6);
-    lines.drain(from..).collect()
+    let cited = judged.report.facts.iter().filter_map(|fact| fact.strip_prefix('#')?.split_whitespace().next()?.parse::<u64>().ok()).max();
+    let until = cited.unwrap_or(u64::MAX);
+    let told = judged.history.iter().filter(|entry| entry.ordinal <= until && !matches!(entry.event, Event::Service { .. }));
+    let (mut faults, mut rest) = (Vec::new(), Vec::new());
+    for entry in told {
+        let Some(line) = line(entry) else { continue };
+        let is_begin = matches!(entry.event, Event::Fault { phase: FaultPhase::Begin, .. });
+        if is_begin { faults.push((entry.ordinal, line)) } else { rest.push((entry.ordinal, line)) }
+    }
+    let mut story = faults.split_off(faults.len().saturating_sub(STORY_LINES / 2));
+    story.extend(rest.split_off(rest.len().saturating_sub(STORY_LINES - story.len())));
+    story.sort();
+    story.into_iter().map(|(_, line)| line).collect()
 }
+
+/// One screen has room for so many.
+const STORY_LINES: usize = 6;
 
 fn line(entry: &Entry) -> Option<String> {
     let what = match &entry.event {

@@ -3,7 +3,7 @@
 use super::auditor::{self, SharedAudit};
 use super::listing::specs;
 use super::nodes::Exchange;
-use super::users::{Progress, Stage, User, account};
+use super::users::{Board, Progress, Stage, User, account};
 use crate::evidence::{Place, Settling};
 use crate::workload::Action;
 use faults::model::Director;
@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 use wire::{Asset, SymbolSpec, Topic};
 
 /// What a run leaves besides its history.
@@ -61,20 +60,20 @@ pub async fn run(world: World, exchange: Exchange, actions: Vec<Action>, faults:
     exchange.add_services(&world, &audit);
     left.started_us = world.now_us();
     let progress = Arc::new(Progress::default());
-    let (stage, heard) = watch::channel(Stage::Trading { from_ms: monotonic_ms() + 2_000 });
-    add_users(&world, &exchange, &specs, &actions, &heard, &progress);
+    let board = Arc::new(Board::new(Stage::Trading { from_ms: monotonic_ms() + 2_000 }));
+    add_users(&world, &exchange, &specs, &actions, &board, &progress);
     let director = Director::start(&world, exchange.terrain(), &faults);
     sleep(Duration::from_millis(exchange.shape.span_ms + 2_000)).await;
 
     director.heal().await;
     left.settling.healed_ms = monotonic_ms();
-    stage.send_replace(Stage::Closing);
+    board.set(Stage::Closing);
     add_auditor(&world, &exchange, &specs, &audit);
     // A gateway that stood still may still send what its user has given up: not for longer than it waits itself.
     sleep(Duration::from_millis(exchange.timers.gateway_timeout_ms + exchange.timers.request_timeout_ms)).await;
     settle(&world, &audit, &mut left.settling).await;
 
-    stage.send_replace(Stage::LastWord);
+    board.set(Stage::LastWord);
     let lanes = u64::from(exchange.shape.clients * exchange.shape.lanes);
     within(FINISH_MS_MAX, || progress.done.load(Ordering::Relaxed) == lanes).await;
     audit.lock().finish = true;
@@ -132,7 +131,7 @@ fn deposits(clients: u32, specs: &[SymbolSpec]) -> Vec<Deposit> {
     (0..clients).flat_map(of).collect()
 }
 
-fn add_users(world: &World, exchange: &Exchange, specs: &[SymbolSpec], actions: &[Action], stage: &watch::Receiver<Stage>, progress: &Arc<Progress>) {
+fn add_users(world: &World, exchange: &Exchange, specs: &[SymbolSpec], actions: &[Action], board: &Arc<Board>, progress: &Arc<Progress>) {
     let by_name: BTreeMap<String, SymbolSpec> = specs.iter().map(|spec| (spec.symbol.as_str().to_owned(), *spec)).collect();
     for number in 0..exchange.shape.clients {
         let user = Arc::new(User {
@@ -140,7 +139,7 @@ fn add_users(world: &World, exchange: &Exchange, specs: &[SymbolSpec], actions: 
             actions: actions.iter().filter(|action| action.client == number).cloned().collect(),
             exchange: exchange.clone(),
             specs: by_name.clone(),
-            stage: stage.clone(),
+            board: board.clone(),
             progress: progress.clone(),
         });
         world.node(&format!("client-{}", number + 1), move |ctx| {

@@ -13,10 +13,10 @@ use services::api_gateway::replies::OrderReply;
 use services::client::{self, Client, NewOrder};
 use sim::NodeCtx;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use wire::{AccountId, OrderType, Side, SymbolSpec, TimeInForce};
 
 /// What users are to do.
@@ -31,6 +31,43 @@ pub enum Stage {
     Closing,
     /// Ask once more about what was never answered.
     LastWord,
+}
+
+/// Where the stage is written. Not tokio's watch channel: that wakes its waiters in an order drawn per process, and no seed decides it.
+#[derive(Debug)]
+pub struct Board {
+    stage: Mutex<Stage>,
+    changed: Notify,
+}
+
+impl Board {
+    /// Begins with this stage.
+    pub fn new(stage: Stage) -> Self {
+        Board { stage: Mutex::new(stage), changed: Notify::new() }
+    }
+
+    /// The stage now.
+    pub fn stage(&self) -> Stage {
+        *self.stage.lock().expect("nobody panics while he holds it")
+    }
+
+    /// The next stage, for everybody.
+    pub fn set(&self, stage: Stage) {
+        *self.stage.lock().expect("nobody panics while he holds it") = stage;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until then, or until the stage is not `was` any more.
+    async fn wait(&self, was: Stage, until_ms: u64) {
+        let mut changed = std::pin::pin!(self.changed.notified());
+        changed.as_mut().enable();
+        if self.stage() == was {
+            runtime::select! {
+                () = changed => {}
+                () = runtime::time::sleep_until_ms(until_ms) => {}
+            }
+        }
+    }
 }
 
 /// How far a user is.
@@ -53,7 +90,7 @@ pub struct User {
     /// Symbols by name.
     pub specs: BTreeMap<String, SymbolSpec>,
     /// What to do.
-    pub stage: watch::Receiver<Stage>,
+    pub board: Arc<Board>,
     /// Tells the run.
     pub progress: Arc<Progress>,
 }
@@ -82,7 +119,6 @@ impl User {
                     observer: ctx.observer.clone(),
                     operations: operations.clone(),
                     rng: Rng::of_node("lane"),
-                    stage: self.stage.clone(),
                     user: self.clone(),
                 };
                 runtime::task::spawn(lane.run(actions))
@@ -111,7 +147,6 @@ struct Lane {
     observer: SharedObserver,
     operations: Arc<AtomicU64>,
     rng: Rng,
-    stage: watch::Receiver<Stage>,
     user: Arc<User>,
 }
 
@@ -131,7 +166,7 @@ impl Lane {
     }
 
     fn stage(&self) -> Stage {
-        *self.stage.borrow()
+        self.user.board.stage()
     }
 
     fn is_trading(&self) -> bool {
@@ -170,11 +205,7 @@ impl Lane {
 
     /// Waits until then, or until the stage changes.
     async fn wait_until(&mut self, at_ms: u64) {
-        self.stage.borrow_and_update();
-        runtime::select! {
-            _changed = self.stage.changed() => {}
-            () = runtime::time::sleep_until_ms(at_ms) => {}
-        }
+        self.user.board.wait(self.stage(), at_ms).await;
     }
 
     /// Does one thing, again while its outcome is unknown; gives what follows from it.

@@ -13,7 +13,7 @@ pub const CRASH_MID_COMMIT: Scenario = Scenario {
     mix: || {
         vec![
             share("broker_crash", 5..=8, 0),
-            share("partition", 0..=2, 50),
+            share("partition", 1..=3, 30),
             share("process_pause", 0..=2, 50),
             share("response_lost", 4..=10, 10),
             share("service_crash", 2..=6, 10),

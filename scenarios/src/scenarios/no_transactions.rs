@@ -14,7 +14,7 @@ pub const NO_TRANSACTIONS: Scenario = Scenario {
     mix: || {
         vec![
             share("broker_crash", 3..=5, 10),
-            share("partition", 0..=3, 30),
+            share("partition", 1..=4, 20),
             share("process_pause", 0..=3, 30),
             share("rebalance", 3..=6, 0),
             share("response_lost", 1..=5, 20),

@@ -13,7 +13,7 @@ pub const REBALANCE_STORM: Scenario = Scenario {
     mix: || {
         vec![
             share("broker_crash", 2..=4, 10),
-            share("partition", 0..=3, 40),
+            share("partition", 1..=4, 20),
             share("process_pause", 1..=4, 20),
             share("rebalance", 6..=12, 0),
             share("service_crash", 0..=3, 40),

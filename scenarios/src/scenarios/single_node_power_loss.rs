@@ -14,6 +14,7 @@ pub const SINGLE_NODE_POWER_LOSS: Scenario = Scenario {
     mix: || {
         vec![
             share("broker_crash", 3..=6, 0),
+            share("partition", 0..=2, 40),
             share("process_pause", 0..=2, 50),
             share("rebalance", 0..=3, 40),
             share("response_lost", 0..=4, 40),

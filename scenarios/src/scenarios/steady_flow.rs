@@ -14,7 +14,7 @@ pub const STEADY_FLOW: Scenario = Scenario {
         vec![
             share("broker_crash", 3..=5, 5),
             share("controller_crash", 0..=2, 30),
-            share("partition", 1..=4, 10),
+            share("partition", 2..=5, 5),
             share("process_pause", 0..=3, 25),
             share("rebalance", 2..=4, 10),
             share("response_lost", 1..=5, 20),

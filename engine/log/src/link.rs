@@ -192,8 +192,8 @@ impl Conversation {
     async fn receive(&self, mut reader: FrameReader, answered: &mut bool) {
         while let Ok(Some(frame)) = reader.next().await {
             // A response nobody waits for, or one that cannot be read, means that the two ends disagree: start anew.
-            let waiting = self.lock().remove(&frame.correlation);
-            let (Some(waiting), Ok(response), true) = (waiting, Response::decode(&frame.body), frame.kind & RESPONSE != 0) else { return };
+            let (Ok(response), true) = (Response::decode(&frame.body), frame.kind & RESPONSE != 0) else { return };
+            let Some(waiting) = self.lock().remove(&frame.correlation) else { return };
             *answered = true;
             (waiting.answer)(Ok(response));
         }

@@ -6,14 +6,15 @@
 //! A core's files are below `node-<id>/` of the disk.
 
 mod connection;
+mod execute;
 mod files;
 mod peers;
 mod timers;
 
-use crate::history::{Event, SharedObserver};
+use crate::history::SharedObserver;
 use crate::link::LinkConfig;
-use broker::io::{Core, DiskAnswer, DiskError, Input, Now, Output};
-use broker::protocol::{CONTROLLER, ErrorCode, FetchedPartition, NodeId, Request, Response};
+use broker::io::{Core, Input, Now, Output};
+use broker::protocol::{CONTROLLER, NodeId, Request, Response};
 use connection::{Arrival, Connections};
 use files::Files;
 use peers::Peers;
@@ -26,6 +27,9 @@ use std::io;
 use std::sync::Arc;
 use timers::Timers;
 use tokio::sync::mpsc;
+
+/// Most arrivals taken in at a time before anything else is looked at.
+const ARRIVALS_MAX: u32 = 64;
 
 /// Where a host listens, and where the others do.
 #[derive(Debug, Clone)]
@@ -149,7 +153,14 @@ impl Host {
                     }
                 }
                 due = self.timers.due() => self.ready.extend(due.into_iter().map(|node| (node, Input::Tick))),
-                arrival = arrived.recv() => self.arrive(arrival.expect("the host keeps a sender")),
+                arrival = arrived.recv() => {
+                    self.arrive(arrival.expect("the host keeps a sender"));
+                    // What came together is synced together.
+                    for _ in 1..ARRIVALS_MAX {
+                        let Ok(arrival) = arrived.try_recv() else { break };
+                        self.arrive(arrival);
+                    }
+                }
             }
         }
     }
@@ -178,94 +189,6 @@ impl Host {
         self.outputs = outputs;
     }
 
-    fn execute(&mut self, node: NodeId, output: Output) {
-        if let Some(file) = self.files.replaced_by(node, &output) {
-            return self.files.defer(file, node, output);
-        }
-        match output {
-            Output::Reply { connection, correlation, mut response, reads } => {
-                self.fill(node, &mut response, &reads);
-                self.reply(connection, correlation, Some(response));
-            }
-            Output::NoReply { connection, correlation } => self.reply(connection, correlation, None),
-            Output::Request { to, lane, id, request } => self.request(node, to, lane, id, request),
-            Output::Append { op, file, bytes } => {
-                let result = self.files.append(node, &file, &bytes);
-                self.done(node, op, result);
-            }
-            Output::Truncate { op, file, len } => self.done(node, op, self.files.truncate(node, &file, len)),
-            Output::Read { op, file, offset, len } => {
-                let result = self.files.read(node, &file, offset, len).map(DiskAnswer::Bytes);
-                self.answered(node, op, result);
-            }
-            Output::Replace { op, file, bytes } => {
-                if let Err(error) = self.files.replace(node, op, &file, &bytes) {
-                    self.done(node, op, Err(error));
-                }
-            }
-            Output::Remove { op, file } => {
-                if let Err(error) = self.files.remove(node, op, &file) {
-                    self.done(node, op, Err(error));
-                }
-            }
-            Output::Sync { op, files } => self.files.sync(node, op, &files),
-            Output::Timer { at_ms } => self.timers.set(node, at_ms),
-            Output::Note(note) => {
-                if let Some(mark) = note.mark() {
-                    runtime::reached!(mark);
-                }
-                if self.observer.is_on() {
-                    self.observer.observe(Event::Broker(note));
-                }
-            }
-            Output::Stopped => self.stopped(node),
-        }
-    }
-
-    fn done(&mut self, node: NodeId, op: u64, result: io::Result<()>) {
-        self.answered(node, op, result.map(|()| DiskAnswer::Done));
-    }
-
-    fn answered(&mut self, node: NodeId, op: u64, result: io::Result<DiskAnswer>) {
-        let result = result.map_err(|error| {
-            self.disk_error.get_or_insert(error);
-            DiskError
-        });
-        self.ready.push_back((node, Input::DiskDone { op, result }));
-    }
-
-    /// Reads what a fetch's answer names into it.
-    fn fill(&self, node: NodeId, response: &mut Response, reads: &[(usize, String, u64, u32)]) {
-        if reads.is_empty() {
-            return;
-        }
-        let Response::Fetch { partitions } = response else { panic!("only a fetch's answer is read from the disk") };
-        for (index, file, offset, len) in reads {
-            let partition = &mut partitions[*index];
-            match self.files.read(node, file, *offset, u64::from(*len)) {
-                Ok(bytes) if partition.records.is_empty() => partition.records = bytes,
-                Ok(bytes) => partition.records = [&partition.records[..], &bytes[..]].concat().into(),
-                Err(_) => *partition = FetchedPartition { error: Some(ErrorCode::KafkaStorageError), records: bytes::Bytes::new(), ..partition.clone() },
-            }
-        }
-    }
-
-    fn reply(&mut self, connection: u64, correlation: u32, response: Option<Response>) {
-        match self.peers.asker(connection, correlation) {
-            Some((node, id)) => self.ready.push_back((node, Input::Response { id, response })),
-            None => self.connections.reply(connection, correlation, response),
-        }
-    }
-
-    fn request(&mut self, from: NodeId, to: NodeId, lane: u8, id: u64, request: Request) {
-        if self.residents.get(&to).is_some_and(|resident| !resident.stopped) {
-            let (connection, correlation) = self.peers.ask_resident(from, to, id);
-            self.ready.push_back((to, Input::Request { connection, correlation, request }));
-        } else {
-            self.peers.ask(from, to, lane, id, &request);
-        }
-    }
-
     fn arrive(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Request { connection, correlation, kind, request } => {
@@ -285,7 +208,8 @@ impl Host {
 
     /// Which core a request from outside is for: requests of brokers to the controller have kinds of their own.
     fn resident_for(&self, request: &Request) -> NodeId {
-        let nodes: Vec<NodeId> = self.residents.keys().copied().collect();
+        let (first, _) = self.residents.first_key_value().expect("a host has a core");
+        let (last, _) = self.residents.last_key_value().expect("a host has a core");
         let to_controller = matches!(
             request,
             Request::RegisterBroker { .. }
@@ -294,7 +218,7 @@ impl Host {
                 | Request::FetchMetadata { .. }
                 | Request::AllocateProducerIds { .. }
         );
-        if to_controller && nodes[0] == CONTROLLER { CONTROLLER } else { *nodes.last().expect("a host has a core") }
+        if to_controller && *first == CONTROLLER { CONTROLLER } else { *last }
     }
 
     fn finish_round(&mut self, round: files::Round) {

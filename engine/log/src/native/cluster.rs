@@ -56,6 +56,8 @@ pub struct Cluster {
     view: Mutex<View>,
     /// Counts what should go to another broker the next time: one that lags or does not answer is not asked for ever.
     turn: AtomicUsize,
+    /// Addresses that did not answer lately, until when they are passed over.
+    silent: Mutex<BTreeMap<String, u64>>,
     /// One refresh at a time.
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -63,7 +65,14 @@ pub struct Cluster {
 impl Cluster {
     /// Knows nothing but where to ask.
     pub fn new(config: Arc<ClientConfig>) -> Self {
-        Cluster { links: Links::new(config.link()), config, view: Mutex::default(), turn: AtomicUsize::new(0), refreshing: tokio::sync::Mutex::new(()) }
+        Cluster {
+            links: Links::new(config.link()),
+            config,
+            view: Mutex::default(),
+            turn: AtomicUsize::new(0),
+            silent: Mutex::default(),
+            refreshing: tokio::sync::Mutex::new(()),
+        }
     }
 
     fn view(&self) -> std::sync::MutexGuard<'_, View> {
@@ -103,13 +112,29 @@ impl Cluster {
 
     /// Asks one broker, another one than the last time if that failed.
     pub async fn ask_any(&self, request: &Request) -> Result<Response, Broken> {
-        let addresses = self.addresses();
-        let turn = self.turn.load(Ordering::Relaxed);
-        let answer = self.links.to(&addresses[turn % addresses.len()]).call(request, 0).await;
+        let address = self.whose_turn();
+        let answer = self.links.to(&address).call(request, 0).await;
         if answer.is_err() {
-            self.turn.fetch_max(turn + 1, Ordering::Relaxed);
+            let until_ms = time::monotonic_ms() + self.config.request_timeout_ms;
+            self.silent().insert(address, until_ms);
+            self.ask_another();
         }
         answer
+    }
+
+    /// The next address in turn, if there is a choice one that was not silent lately: a hanging broker would cost a request timeout each time.
+    fn whose_turn(&self) -> String {
+        let addresses = self.addresses();
+        let turn = self.turn.load(Ordering::Relaxed);
+        let now_ms = time::monotonic_ms();
+        let mut silent = self.silent();
+        silent.retain(|_, until_ms| *until_ms > now_ms);
+        let mut in_turn = (0..addresses.len()).map(|at| &addresses[(turn + at) % addresses.len()]);
+        in_turn.find(|address| !silent.contains_key(*address)).unwrap_or(&addresses[turn % addresses.len()]).clone()
+    }
+
+    fn silent(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u64>> {
+        self.silent.lock().expect("no panic under the lock")
     }
 
     /// The next question goes to another broker.

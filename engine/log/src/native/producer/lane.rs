@@ -3,6 +3,9 @@
 //! Batches keep their sequence and bytes over all attempts (A28: the log knows them again). After one came back, only the oldest is sent again, alone:
 //! nothing overtakes. Verdicts are given in the order of the sends.
 
+#[cfg(test)]
+mod tests;
+
 use crate::native::verdict::Attempts;
 use crate::port::{Acked, Outcome, Reason, Verdict};
 use broker::batch::{self, Batch};

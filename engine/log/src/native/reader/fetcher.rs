@@ -87,7 +87,9 @@ impl Fetcher {
             if held.not_before_ms > now_ms {
                 wakes_at_ms = Some(wakes_at_ms.unwrap_or(u64::MAX).min(held.not_before_ms));
             }
-            let Some(leader) = self.shared.cluster.leader(*tp) else {
+            // A leader older than what was read from a younger one was deposed: what it says of the log's end is not to be believed.
+            let read_in = held.position.and_then(|position| position.epoch);
+            let Some(leader) = self.shared.cluster.leader(*tp).filter(|leader| read_in.is_none_or(|epoch| leader.epoch >= epoch)) else {
                 if held.position.is_some() && held.not_before_ms <= now_ms {
                     held.not_before_ms = now_ms + self.shared.config.retry_backoff_ms;
                     wakes_at_ms = Some(wakes_at_ms.unwrap_or(u64::MAX).min(held.not_before_ms));
@@ -242,6 +244,8 @@ impl Fetcher {
         let (shared, arrivals) = (self.shared.clone(), self.arrivals.clone());
         runtime::task::spawn(async move {
             let ends = async {
+                // A leader deposed unheard would say so too.
+                shared.cluster.refresh(shared.cluster.version()).await;
                 let start = shared.list_offset(asked.tp, Isolation::ReadUncommitted, OffsetSpec::Earliest).await.ok()?;
                 let end = shared.list_offset(asked.tp, Isolation::ReadUncommitted, OffsetSpec::Latest).await.ok()?;
                 Some((start.next, end.next))

@@ -41,11 +41,13 @@ impl Host {
             Output::Sync { op, files } => self.files.sync(node, op, &files),
             Output::Timer { at_ms } => self.timers.set(node, at_ms),
             Output::Note(note) => {
-                if let Some(mark) = note.mark() {
-                    runtime::reached!(mark);
-                }
+                let mark = note.mark();
+                // Taken down first: a fault that waits for the mark may end this life there.
                 if self.observer.is_on() {
                     self.observer.observe(Event::Broker(note));
+                }
+                if let Some(mark) = mark {
+                    runtime::reached!(mark);
                 }
             }
             Output::Stopped => self.stopped(node),

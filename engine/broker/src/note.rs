@@ -16,7 +16,7 @@ pub enum Note {
         replication: u32,
         min_isr: u32,
     },
-    /// Controller: a leader was elected and the record is committed.
+    /// Controller: a leader was elected and the record is committed. Goes unsaid if the controller dies between the two.
     LeaderElected {
         tp: Tp,
         leader: NodeId,
@@ -24,7 +24,7 @@ pub enum Note {
         isr: Vec<NodeId>,
         unclean: bool,
     },
-    /// Controller: the ISR changed.
+    /// Controller: the ISR changed; at a controller's start, what every ISR is.
     IsrChanged {
         tp: Tp,
         leader_epoch: u32,

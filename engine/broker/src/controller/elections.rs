@@ -11,6 +11,13 @@ impl Controller {
         self.image.topics.iter().flat_map(of_topic).map(|tp| (tp, self.image.partition(tp).expect("just listed")))
     }
 
+    /// After a start: the life before may have died between committing an ISR and saying so.
+    pub(super) fn restate_isrs(&mut self) {
+        let isr_of = |(tp, state): (Tp, &PartitionState)| Note::IsrChanged { tp, leader_epoch: state.leader_epoch, isr: state.isr.clone() };
+        let notes: Vec<Note> = self.partitions().map(isr_of).collect();
+        self.note_committed(notes);
+    }
+
     /// A broker leaves: leaderships move to another live member of the ISR, or to nobody.
     pub(super) fn remove_from_partitions(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
         for (tp, old) in self.partitions() {

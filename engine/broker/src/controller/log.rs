@@ -79,6 +79,7 @@ impl Controller {
         }
         // What a kill left in the page cache counts only when it is on the platter.
         self.sync();
+        self.restate_isrs();
         self.run();
     }
 

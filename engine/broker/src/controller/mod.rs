@@ -108,6 +108,11 @@ impl Controller {
         }
         self.image.apply(&entry);
         self.append_entry(&entry);
+        self.note_committed(notes);
+    }
+
+    /// States facts when everything decided so far is committed.
+    fn note_committed(&mut self, notes: Vec<Note>) {
         self.outcomes.extend(notes.into_iter().map(|note| (self.image.end, Outcome::Note(note))));
     }
 

@@ -1,8 +1,11 @@
 //! `wallet`: a policy. It turns each trade into one Settle for each side, and each end of an order with lots left into one Release. It keeps nothing:
 //! amounts are worked out by the account machine, which knows what it holds.
+//!
+//! A wallet that takes over may read first what a former owner of the engine sent again, and cannot know it for a repeat. So that the account machine
+//! can, each output says what it is about: a Settle its trade, a Release the order's end, or, where the order only became smaller, the command that did it.
 
 use crate::runner::{Input, Machine, Outputs, Service, To};
-use wire::{AccountCommand, AccountId, Body, OrderEvent, RejectReason, Topic, TradeList};
+use wire::{AccountCommand, AccountId, Body, Correlation, OrderEvent, RejectReason, Stamp, Topic, TradeList};
 
 /// The service; see the module.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,7 +58,9 @@ impl Machine for WalletPolicy {
                 Body::Trades(list) => settle(input, list, outputs),
                 Body::OrderEvent(event) => {
                     if let Some((account, release)) = release_of(event) {
-                        emit(input, account, release, outputs);
+                        let names_itself = matches!(release, AccountCommand::Release { rejected: Some(_), .. } | AccountCommand::Release { end: Some(_), .. });
+                        let correlation = if names_itself { Correlation::default() } else { reduction(&input.stamp) };
+                        emit(input, correlation, account, release, outputs);
                     }
                 }
                 // Anything else in these topics is a foreign writer's mistake.
@@ -84,7 +89,7 @@ fn settle(input: &Input, list: &TradeList, outputs: &mut Outputs) {
                 price_ticks: trade.price_ticks,
                 lots: trade.quantity_lots,
             };
-            emit(input, account, settle, outputs);
+            emit(input, Correlation::default(), account, settle, outputs);
         }
     }
 }
@@ -103,9 +108,19 @@ fn release_of(event: &OrderEvent) -> Option<(AccountId, AccountCommand)> {
     (lots > 0).then_some((account, AccountCommand::Release { account, order_id, symbol, lots, rejected, end }))
 }
 
-/// Nobody waits for the answer: with the client's correlation the gateway would take it for his.
-fn emit(input: &Input, account: AccountId, command: AccountCommand, outputs: &mut Outputs) {
-    outputs.emit_uncorrelated(input, Topic::AccountCommands, To::Key(account.0.to_string().into_bytes()), Body::AccountCommand(command));
+/// The name of a reduction: where the engine's command stands, which is the same in every repeat of its event.
+fn reduction(event: &Stamp) -> Correlation {
+    // Told from "nobody waits", whatever the numbers are.
+    let mut name = [0xff; 16];
+    name[..2].copy_from_slice(&event.source.partition.to_be_bytes());
+    name[2..10].copy_from_slice(&event.cause.to_be_bytes());
+    name[10..14].copy_from_slice(&event.index.to_be_bytes());
+    Correlation(name)
+}
+
+/// Nobody waits for the answer: the client's correlation is not passed on, or the gateway would take the answer for his.
+fn emit(input: &Input, correlation: Correlation, account: AccountId, command: AccountCommand, outputs: &mut Outputs) {
+    outputs.emit_as(input, correlation, Topic::AccountCommands, To::Key(account.0.to_string().into_bytes()), Body::AccountCommand(command));
 }
 
 #[cfg(test)]
@@ -117,18 +132,32 @@ mod tests {
     const ANN: AccountId = AccountId(1);
     const ORDER: OrderId = OrderId(7);
 
-    fn commands(body: Body) -> Vec<(To, AccountCommand)> {
-        let input = Input { offset: 5, time_ms: 9, stamp: Stamp { correlation: Correlation([1; 16]), ..Stamp::default() }, body };
+    /// What comes out for an event at this offset that the engine caused by its command at offset 77.
+    fn outputs(offset: i64, body: Body) -> Vec<(To, Correlation, AccountCommand)> {
+        let input = Input { offset, time_ms: 9, stamp: Stamp { correlation: Correlation([1; 16]), cause: 77, index: 3, ..Stamp::default() }, body };
         let mut outputs = Outputs::default();
         WalletPolicy.apply(&[input], &mut outputs);
         let commands = outputs.take().into_iter().map(|output| match output.body {
             Body::AccountCommand(command) => {
-                assert_eq!((output.cause, output.topic, output.correlation), (5, Topic::AccountCommands, Correlation::default()));
-                (output.to, command)
+                assert_eq!((output.cause, output.topic), (offset, Topic::AccountCommands));
+                (output.to, output.correlation, command)
             }
             other => panic!("not an account command: {other:?}"),
         });
         commands.collect()
+    }
+
+    fn commands(body: Body) -> Vec<(To, AccountCommand)> {
+        let told = outputs(5, body.clone());
+        assert_eq!(told, outputs(6, body), "a repeat of the event says the same");
+        told.into_iter()
+            .map(|(to, correlation, command)| {
+                let is_reduction = matches!(command, AccountCommand::Release { rejected: None, end: None, .. });
+                assert_eq!(correlation != Correlation::default(), is_reduction, "{command:?}");
+                assert_ne!(correlation, Correlation([1; 16]), "the client's is not passed on");
+                (to, command)
+            })
+            .collect()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::digest::{SetDigest, add_text, entry};
 use book::StateHash;
 use std::collections::{BTreeMap, BTreeSet};
-use wire::{AccountId, ClientOrderId, EndReason, OrderId, OrderState, OrderStatus, RejectReason};
+use wire::{AccountId, ClientOrderId, Correlation, EndReason, OrderId, OrderState, OrderStatus, RejectReason};
 
 /// A client order id is answered with its first order for this long after that order was accepted, in ms of log time.
 pub const DEDUP_WINDOW_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -28,8 +28,8 @@ pub struct Order {
     pub keep_until_ms: u64,
     /// Trades settled.
     pub trades: BTreeSet<u64>,
-    /// Offsets of the order events that made it smaller in the book.
-    pub reductions: BTreeSet<i64>,
+    /// What made it smaller in the book, by the names that the wallet gives them.
+    pub reductions: BTreeSet<Correlation>,
     /// Its end in the book, if lots remained.
     pub end: Option<End>,
     trades_digest: SetDigest,
@@ -97,8 +97,8 @@ impl Order {
             hash.add(word);
         }
         hash.add(self.reductions.len() as u64);
-        for cause in &self.reductions {
-            hash.add(cause.cast_unsigned());
+        for Correlation(name) in &self.reductions {
+            add_text(&mut hash, name);
         }
         hash.finish()
     }

@@ -1,7 +1,7 @@
 //! What the wallet says: Settle for each side of a trade, Release for lots that will never trade.
 //!
 //! The two commute: each names the order, the lots and the price, and a hold closes when settled + released = ordered lots. A Settle is told by
-//! (order, trade id), a Release by the order's end, or by the offset of the event that made it smaller; a repeat moves nothing and is not answered
+//! (order, trade id), a Release by the order's end, or by the name that the wallet gives to what made it smaller; a repeat moves nothing and is not answered
 //! again. What contradicts its order is refused whole: an order's price is the one that it is held at, so that whoever offers to replace orders must
 //! send the replacement through this machine.
 
@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::orders::{End, Order};
 use super::terms::{base_amount, quote_amount};
 use crate::runner::{Input, Outputs};
-use wire::{AccountEvent, AccountId, OrderId, RefusalReason, Side, Symbol, SymbolSpec};
+use wire::{AccountEvent, AccountId, Correlation, OrderId, RefusalReason, Side, Symbol, SymbolSpec};
 
 /// One side of a trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,18 +78,18 @@ impl AccountMachine {
     }
 
     pub(super) fn release(&mut self, input: &Input, outputs: &mut Outputs, release: &Release) {
-        match self.try_release(release, input.stamp.cause) {
+        match self.try_release(release, input.stamp.correlation) {
             Ok(Some(event)) => self.answer(input, outputs, event),
             Ok(None) => {}
             Err(reason) => self.refuse(input, outputs, release.account, None, reason),
         }
     }
 
-    /// `None`: it had been released before. `cause`: offset of the order event that the Release comes from.
-    fn try_release(&mut self, release: &Release, cause: i64) -> Result<Option<AccountEvent>, RefusalReason> {
+    /// `None`: it had been released before.
+    fn try_release(&mut self, release: &Release, name: Correlation) -> Result<Option<AccountEvent>, RefusalReason> {
         let Release { account, order_id, symbol, lots, end } = *release;
         let order = self.order_of(account, order_id, symbol)?;
-        let is_repeat = if end.is_some() { order.end.is_some() } else { order.reductions.contains(&cause) };
+        let is_repeat = if end.is_some() { order.end.is_some() } else { order.reductions.contains(&name) };
         if is_repeat {
             return Ok(None);
         }
@@ -100,7 +100,7 @@ impl AccountMachine {
         let order = self.orders.change(order_id, |order| {
             match end {
                 Some(_) => order.end = end,
-                None => assert!(order.reductions.insert(cause), "a reduction is released once"),
+                None => assert!(order.reductions.insert(name), "a reduction is released once"),
             }
             order.release(lots);
         });

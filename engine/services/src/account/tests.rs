@@ -28,15 +28,12 @@ impl Desk {
     }
 
     fn tell(&mut self, command: AccountCommand) -> Vec<(Topic, To, Body)> {
-        self.offset += 1;
-        // As from a policy: the offset of its input rises with ours.
-        self.tell_caused(command, 1_000 + self.offset)
+        self.tell_as(command, Correlation([9; 16]))
     }
 
-    fn tell_caused(&mut self, command: AccountCommand, cause: i64) -> Vec<(Topic, To, Body)> {
+    fn tell_as(&mut self, command: AccountCommand, correlation: Correlation) -> Vec<(Topic, To, Body)> {
         self.offset += 1;
-        let correlation = Correlation([9; 16]);
-        let stamp = Stamp { cause, correlation, ..Stamp::default() };
+        let stamp = Stamp { correlation, ..Stamp::default() };
         let mut outputs = Outputs::default();
         self.machine.apply(&[Input { offset: self.offset, time_ms: self.now_ms, stamp, body: Body::AccountCommand(command) }], &mut outputs);
         self.machine.assert_holds_are_exact();
@@ -210,12 +207,12 @@ fn a_repeat_moves_nothing_and_is_not_answered() {
     let mut desk = Desk::open();
     let order_id = desk.place("a", Side::Buy, 100, 5);
     let reduce = release(order_id, 1, None);
-    assert_eq!(desk.tell_caused(reduce.clone(), 77).len(), 1);
+    assert_eq!(desk.tell_as(reduce.clone(), Correlation([7; 16])).len(), 1);
     for command in [settle(order_id, 1, Side::Buy, 90, 2), release(order_id, 2, Some(EndReason::Expired))] {
         assert_eq!(desk.tell(command.clone()).len(), 1);
         let before = desk.machine.state_hash();
         assert_eq!(desk.tell(command), []);
-        assert_eq!(desk.tell_caused(reduce.clone(), 77), [], "the same reduction");
+        assert_eq!(desk.tell_as(reduce.clone(), Correlation([7; 16])), [], "the same reduction");
         assert_eq!(desk.machine.state_hash(), before);
     }
     assert_eq!((desk.state("a").status, desk.state("a").released_lots), (OrderStatus::Expired, 3));

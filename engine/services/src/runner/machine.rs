@@ -55,7 +55,12 @@ impl Outputs {
 
     /// Puts one out that answers nobody's request.
     pub fn emit_uncorrelated(&mut self, input: &Input, topic: Topic, to: To, body: Body) {
-        self.push(Output { cause: input.offset, time_ms: input.time_ms, topic, to, correlation: Correlation::default(), body });
+        self.emit_as(input, Correlation::default(), topic, to, body);
+    }
+
+    /// Puts one out under a correlation of its own.
+    pub fn emit_as(&mut self, input: &Input, correlation: Correlation, topic: Topic, to: To, body: Body) {
+        self.push(Output { cause: input.offset, time_ms: input.time_ms, topic, to, correlation, body });
     }
 
     fn push(&mut self, output: Output) {

@@ -3,6 +3,7 @@
 use super::{PARTITIONS, Queues, Wired};
 use crate::runner::drop_rule::{DropRule, Verdict};
 use crate::samples::btcusd;
+use log::Delivered;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
@@ -52,12 +53,10 @@ enum Action {
         deposit_id: u64,
         amount: i64,
     },
-    /// From a foreign writer, straight to the engine.
+    /// From a foreign writer, straight to the engine: for an order that was placed there.
     Reduce {
-        partition: u64,
-        number: u64,
-        account: u64,
         symbol: usize,
+        nth: usize,
         lots: i64,
     },
     Tick,
@@ -100,8 +99,7 @@ fn action() -> impl Strategy<Value = Action> {
         4 => (0..ACCOUNTS, 0..NAMES, 0..2_usize).prop_map(|(account, name, symbol)| Action::Cancel { account, name, symbol }),
         1 => (0..ACCOUNTS, 0..NAMES, 0..2_usize).prop_map(|(account, name, symbol)| Action::Query { account, name, symbol }),
         2 => (0..ACCOUNTS, 0..6_u64, -1..5_000_i64).prop_map(|(account, deposit_id, amount)| Action::Deposit { account, deposit_id, amount }),
-        4 => (0..2_u64, 1..9_u64, 0..ACCOUNTS, 0..2_usize, 1..4_i64)
-            .prop_map(|(partition, number, account, symbol, lots)| Action::Reduce { partition, number, account, symbol, lots }),
+        3 => (0..2_usize, 0..40_usize, 1..4_i64).prop_map(|(symbol, nth, lots)| Action::Reduce { symbol, nth, lots }),
         1 => Just(Action::Tick),
         16 => (owner.clone(), 1..9_usize).prop_map(|(owner, most)| Action::Step { owner, most }),
         4 => owner.clone().prop_map(|owner| Action::Commit { owner }),
@@ -158,10 +156,15 @@ fn act(wired: &mut Wired, action: &Action, now_ms: u64) {
             let account = AccountId(account);
             send_command(queues, account, now_ms, AccountCommand::Deposit { account, deposit_id, asset: Asset(*b"USD"), amount });
         }
-        Action::Reduce { partition, number, account, symbol, lots } => {
-            let symbol = listings()[symbol].symbol;
-            let command = OrderCommand::Reduce { order_id: OrderId(partition << 40 | number), account: AccountId(account), symbol, lots };
-            queues.send(Topic::OrderCommands, partition_of_symbol(symbol, PARTITIONS), now_ms, &Body::OrderCommand(command));
+        Action::Reduce { symbol, nth, lots } => {
+            let partition = partition_of_symbol(listings()[symbol].symbol, PARTITIONS);
+            let placed = bodies(queues.of(Topic::OrderCommands, partition)).filter_map(|body| match body {
+                Body::OrderCommand(OrderCommand::Place { order_id, account, symbol, .. }) => Some(OrderCommand::Reduce { order_id, account, symbol, lots }),
+                _ => None,
+            });
+            if let Some(command) = placed.collect::<Vec<_>>().into_iter().rev().nth(nth) {
+                queues.send(Topic::OrderCommands, partition, now_ms, &Body::OrderCommand(command));
+            }
         }
         Action::Tick => {
             for partition in 0..PARTITIONS {
@@ -173,6 +176,10 @@ fn act(wired: &mut Wired, action: &Action, now_ms: u64) {
         Action::Commit { owner } => wired.commit(owner),
         Action::Crash { owner } => wired.crash(owner),
     }
+}
+
+fn bodies(records: &[Delivered]) -> impl Iterator<Item = Body> {
+    records.iter().map(|record| wire::frame::decode(record.value.as_deref().expect("no tombstones")).expect("our own frames").1)
 }
 
 /// What a reader of a topic sees, repeats dropped.

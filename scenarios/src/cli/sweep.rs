@@ -198,7 +198,8 @@ fn finish(args: &args::Sweep, totals: &Totals, begun: Instant) -> u8 {
     for report in &totals.failed {
         println!("{}", failure_line(report));
     }
-    let worst = totals.failed.iter().map(|report| report.class as u8).max().unwrap_or(0);
+    let order = [Class::Nondeterminism, Class::Crash, Class::Correctness, Class::Liveness];
+    let worst = order.into_iter().find(|class| totals.failed.iter().any(|report| report.class == *class)).map_or(0, |class| class as u8);
     let code = if worst == 0 && !(below.is_empty() && missing.is_empty() && memory) { Class::Correctness as u8 } else { worst };
     println!("{}", if code == 0 { format!("PASS  {} seeds", grouped(totals.seeds)) } else { format!("FAIL  (exit {code})") });
     code

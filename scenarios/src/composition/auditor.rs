@@ -3,6 +3,7 @@
 use super::nodes::Exchange;
 use crate::evidence::Place;
 use crate::ledger::Ledger;
+use crate::sieve::{Fate, Sieve};
 use crate::store::DiskStore;
 use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Outcome, Position, Reader, Reason, Subscription, TopicInfo, Tp};
 use runtime::time::{monotonic_ms, sleep};
@@ -69,6 +70,9 @@ impl SharedAudit {
     }
 }
 
+/// The accounts of each journal partition, as its readers see them.
+type Ledgers = BTreeMap<u32, (Sieve, Ledger)>;
+
 /// Distance of two looks.
 const LOOK_MS: u64 = 500;
 
@@ -101,7 +105,7 @@ async fn watch<L: LogPort>(log: &L, specs: &[SymbolSpec], audit: &SharedAudit) -
     let start = places.keys().map(|tp| (*tp, Position::START)).collect();
     let mut reader = log.read(Subscription::Assigned(start), Isolation::ReadCommitted).await?;
     let mut at: BTreeMap<Tp, Next> = places.keys().map(|tp| (*tp, Next(0))).collect();
-    let mut ledgers: BTreeMap<u32, Ledger> = BTreeMap::new();
+    let mut ledgers: Ledgers = BTreeMap::new();
     loop {
         let until_ms = monotonic_ms() + LOOK_MS;
         while monotonic_ms() < until_ms {
@@ -120,7 +124,7 @@ async fn watch<L: LogPort>(log: &L, specs: &[SymbolSpec], audit: &SharedAudit) -
         }
         let finish = audit.lock().finish;
         let lagging = lagging(log, &topics, &at, audit, finish).await?;
-        let open = ledgers.values().flat_map(|ledger| ledger.orders.values()).filter(|held| !held.is_closed());
+        let open = ledgers.values().flat_map(|(_, ledger)| ledger.orders.values()).filter(|held| !held.is_closed());
         let open: Vec<String> = open.map(|held| format!("order {} of account {} is open", held.order.order_id.0, held.account.0)).collect();
         let mut state = audit.lock();
         if finish && lagging.is_empty() {
@@ -132,11 +136,14 @@ async fn watch<L: LogPort>(log: &L, specs: &[SymbolSpec], audit: &SharedAudit) -
     }
 }
 
-fn take(specs: &[SymbolSpec], audit: &SharedAudit, ledgers: &mut BTreeMap<u32, Ledger>, place: Place, records: Vec<Delivered>) {
+fn take(specs: &[SymbolSpec], audit: &SharedAudit, ledgers: &mut Ledgers, place: Place, records: Vec<Delivered>) {
     if place.0 == Topic::AccountEvents {
-        let ledger = ledgers.entry(place.1).or_insert_with(|| Ledger::new(specs));
+        let (sieve, ledger) = ledgers.entry(place.1).or_insert_with(|| (Sieve::default(), Ledger::new(specs)));
         for record in &records {
-            if let Ok((_, Body::AccountEvent(event))) = wire::frame::decode(record.value.as_deref().unwrap_or_default()) {
+            let decoded = wire::frame::decode(record.value.as_deref().unwrap_or_default());
+            if let Ok((stamp, Body::AccountEvent(event))) = decoded
+                && sieve.judge(&stamp) == Fate::Counts
+            {
                 // The invariants judge; this only wants to know what is open.
                 let _ = ledger.apply(&event);
             }

@@ -116,12 +116,14 @@ where
         Err(panic) => Ended::Crashed(crash.unwrap_or_else(|| unrecorded(&*panic))),
     };
     let outcome = world.outcome(settings, ended);
-    drop(world);
-    // Tasks of a crashed run are dropped here; they find their lives over.
-    let dropped = catch_unwind(AssertUnwindSafe(|| drop(madsim)));
+    // What waits for a mark, and what starts a node, may hold the world itself.
+    world.forget_triggers();
+    let nodes = std::mem::take(&mut *world.table());
+    drop((nodes, world));
     simulated::clear();
+    // Tasks of a crashed run are dropped here. Their Drop code finds no world any more; whatever it panics about is of no interest.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(madsim)));
     RUNNING.set(false);
-    drop(dropped);
     outcome
 }
 
@@ -177,7 +179,8 @@ fn record_panics() {
             }
             let place = info.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
             let message = info.payload_as_str().unwrap_or("a panic without text").to_string();
-            let simulation = simulated::current();
+            // Without one the run is over, and its verdict made.
+            let Some(simulation) = simulated::try_current() else { return };
             let life = simulation.current_life();
             let crash = Crash { node: simulation.name_of(life.node), place, message, at_us: simulation.now_ns() / 1_000 };
             CRASH.with(|slot| {

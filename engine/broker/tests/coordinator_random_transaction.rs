@@ -9,7 +9,7 @@ use broker::protocol::{ErrorCode, Request, Response, Tp};
 use coordinator_driver::{Dice, Driver, tp};
 use std::collections::{BTreeMap, BTreeSet};
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 100;
 const STEPS: u64 = 400;
 const IDS: [&str; 3] = ["a", "b", "c"];
 const TIMEOUT_MS: u32 = 4_000;

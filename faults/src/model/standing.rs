@@ -116,11 +116,11 @@ pub fn within_model(faults: &[PlannedFault], terrain: &Terrain) -> Result<(), St
             timed.push((at_ms, at_ms + fault.lasts_ms(planned), planned.id, fault.effect(planned, terrain)));
         }
     }
-    for (from, _, id, effect) in &timed {
+    for (from, until, id, effect) in &timed {
         let Effect::LosesPower(broker) = effect else { continue };
-        let other = timed.iter().find(|(begin, end, other, effect)| other != id && *effect != Effect::None && begin <= from && from < end);
+        let other = timed.iter().find(|(begin, end, other, effect)| other != id && *effect != Effect::None && begin <= until && from <= end);
         if let Some((_, _, other, _)) = other {
-            return Err(format!("faults[{id}]: {broker} would lose its power during faults[{other}]"));
+            return Err(format!("faults[{id}]: {broker} would be without power during faults[{other}]"));
         }
     }
     Ok(())

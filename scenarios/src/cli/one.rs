@@ -28,10 +28,10 @@ pub fn run(args: &One) -> u8 {
     };
     let header = header(&plan, &judged, begun.elapsed().as_millis() as u64);
     let folder = PathBuf::from(header.folder());
-    if judged.report.class != Class::Pass || args.history {
-        if let Err(error) = save(&folder, &plan, &judged) {
-            eprintln!("sim: {}: {error}", folder.display());
-        }
+    if (judged.report.class != Class::Pass || args.history)
+        && let Err(error) = save(&folder, &plan, &judged)
+    {
+        eprintln!("sim: {}: {error}", folder.display());
     }
     if args.verbose {
         story::say_all(&judged.history);

@@ -213,7 +213,7 @@ impl Lane {
         match errand {
             Errand::Place(action) => {
                 let order = place_of(&action);
-                let answer = self.insist(|_| order.clone(), &action).await;
+                let answer = self.insist(&order, &action).await;
                 let ended = matches!(answer, Some(Answer::Refused { .. }));
                 known.push(Known { action: action.clone(), ended });
                 if ended {
@@ -225,7 +225,7 @@ impl Lane {
             }
             Errand::Cancel(action) => {
                 let ask = Ask::Cancel { client_order_id: action.client_order_id(), symbol: action.symbol.clone() };
-                self.insist(|_| ask.clone(), &action).await;
+                self.insist(&ask, &action).await;
                 Vec::new()
             }
             Errand::Query(action) => {
@@ -236,9 +236,9 @@ impl Lane {
     }
 
     /// Asks until the outcome is known or trading is over; `None`: never known.
-    async fn insist(&mut self, ask: impl Fn(u32) -> Ask, action: &Action) -> Option<Answer> {
+    async fn insist(&mut self, ask: &Ask, action: &Action) -> Option<Answer> {
         for attempt in 0.. {
-            match self.ask(&ask(attempt), action, attempt, false).await {
+            match self.ask(ask, action, attempt, false).await {
                 Some(Answer::Refused { code, .. }) if is_not_done(code) => {}
                 Some(answer) => return Some(answer),
                 None => {}
@@ -255,26 +255,31 @@ impl Lane {
     async fn close(&mut self, known: &mut [Known]) {
         let mut told = false;
         while self.stage() == Stage::Closing {
-            for at in 0..known.len() {
-                if known[at].ended || self.stage() != Stage::Closing {
-                    continue;
+            for order in known.iter_mut().filter(|order| !order.ended) {
+                if self.stage() != Stage::Closing {
+                    break;
                 }
-                let action = known[at].action.clone();
-                match self.ask(&query_of(&action), &action, 0, true).await {
-                    Some(Answer::Order { status, .. }) if crate::operation::status(status).is_terminal() => known[at].ended = true,
-                    Some(Answer::Order { .. }) => {
-                        let ask = Ask::Cancel { client_order_id: action.client_order_id(), symbol: action.symbol.clone() };
-                        self.ask(&ask, &action, 0, false).await;
-                    }
-                    // Never heard of, or no answer: it may still come.
-                    _ => {}
-                }
+                order.ended = self.close_one(&order.action).await;
             }
             if !told && known.iter().all(|order| order.ended) {
                 told = true;
                 self.user.progress.closed.fetch_add(1, Ordering::Relaxed);
             }
             self.wait_until(monotonic_ms() + 1_000).await;
+        }
+    }
+
+    /// Looks at one order and cancels it if it is open; true if it has ended.
+    async fn close_one(&mut self, action: &Action) -> bool {
+        match self.ask(&query_of(action), action, 0, true).await {
+            Some(Answer::Order { status, .. }) if crate::operation::status(status).is_terminal() => true,
+            Some(Answer::Order { .. }) => {
+                let ask = Ask::Cancel { client_order_id: action.client_order_id(), symbol: action.symbol.clone() };
+                self.ask(&ask, action, 0, false).await;
+                false
+            }
+            // Never heard of, or no answer: it may still come.
+            _ => false,
         }
     }
 
@@ -292,7 +297,8 @@ impl Lane {
         }
     }
 
-    /// One request and its place in the history. `final_if_ended`: an answer that names an order's end, or that there is no such order, is the last word.
+    /// One request and its place in the history. When `closing`, an answer that names an order's end is the last word about it; and in the last stage also
+    /// that there is no such order.
     async fn ask(&mut self, ask: &Ask, action: &Action, attempt: u32, closing: bool) -> Option<Answer> {
         let op = self.operations.fetch_add(1, Ordering::Relaxed);
         let mut operation =

@@ -53,9 +53,10 @@ mod tests {
     #[test]
     fn a_missing_trade_id_is_found() {
         let mut day = a_day();
-        change(&mut day.evidence, Topic::TradeExecuted, |body| match body {
-            Body::Trades(list) => list.trades[0].trade_id = 2,
-            _ => {}
+        change(&mut day.evidence, Topic::TradeExecuted, |body| {
+            if let Body::Trades(list) = body {
+                list.trades[0].trade_id = 2;
+            }
         });
         let violation = GaplessSequence.check(&day.evidence).violation.expect("trade 1 is missing");
         assert_eq!(violation.headline, "trade 2 of BTCUSD came after trade 0");

@@ -46,9 +46,10 @@ mod tests {
     #[test]
     fn an_order_beyond_the_deposit_is_found() {
         let mut day = a_day();
-        change(&mut day.evidence, Topic::AccountEvents, |body| match body {
-            Body::AccountEvent(AccountEvent::Deposited { amount, .. }) => *amount = 4,
-            _ => {}
+        change(&mut day.evidence, Topic::AccountEvents, |body| {
+            if let Body::AccountEvent(AccountEvent::Deposited { amount, .. }) = body {
+                *amount = 4;
+            }
         });
         let violation = NoNegativeBalance.check(&day.evidence).violation.expect("five lots are held of four");
         assert_eq!(violation.headline, "account 2 has -1 BTC free and 5 locked");

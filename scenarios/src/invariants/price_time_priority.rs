@@ -139,9 +139,10 @@ mod tests {
     #[test]
     fn a_trade_at_the_takers_price_is_found() {
         let mut day = a_day();
-        change(&mut day.evidence, Topic::TradeExecuted, |body| match body {
-            Body::Trades(list) => list.trades[0].price_ticks = 101,
-            _ => {}
+        change(&mut day.evidence, Topic::TradeExecuted, |body| {
+            if let Body::Trades(list) = body {
+                list.trades[0].price_ticks = 101;
+            }
         });
         let violation = PriceTimePriority.check(&day.evidence).violation.expect("the maker's price is 100");
         assert!(violation.headline.starts_with("BTCUSD: the matching engine did not do what the book does"), "{}", violation.headline);

@@ -31,6 +31,9 @@ use tokio::sync::mpsc;
 /// Most arrivals taken in at a time before anything else is looked at.
 const ARRIVALS_MAX: u32 = 64;
 
+/// No accept for so long after one that failed.
+const ACCEPT_PAUSE_MS: u64 = 50;
+
 /// Where a host listens, and where the others do.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
@@ -104,6 +107,7 @@ pub async fn serve(
         residents,
         observer,
         disk_error: None,
+        accepts_from_ms: 0,
         stop_by_ms: None,
         shut_down_timeout_ms: config.shut_down_timeout_ms,
     };
@@ -131,6 +135,7 @@ struct Host {
     observer: SharedObserver,
     /// The first error of the disk: a core hears only that there was one, and ends.
     disk_error: Option<io::Error>,
+    accepts_from_ms: u64,
     stop_by_ms: Option<u64>,
     shut_down_timeout_ms: u64,
 }
@@ -146,12 +151,11 @@ impl Host {
             runtime::select! {
                 () = stop.requested(), if self.stop_by_ms.is_none() => self.begin_shut_down(),
                 round = self.files.round_finished() => self.finish_round(round),
-                connection = listener.accept(), if self.connections.has_room() => {
-                    // A connection that breaks while it is accepted concerns its peer alone.
-                    if let Ok((stream, _peer)) = connection {
-                        self.connections.open(stream);
-                    }
-                }
+                connection = listener.accept(), if self.may_accept() => match connection {
+                    Ok((stream, _peer)) => self.connections.open(stream),
+                    // It broke while it was accepted, or this process has no room for it: others may fare better a little later.
+                    Err(_) => self.pause_accepting(),
+                },
                 due = self.timers.due() => self.ready.extend(due.into_iter().map(|node| (node, Input::Tick))),
                 arrival = arrived.recv() => {
                     self.arrive(arrival.expect("the host keeps a sender"));
@@ -163,6 +167,17 @@ impl Host {
                 }
             }
         }
+    }
+
+    fn may_accept(&self) -> bool {
+        self.connections.has_room() && self.accepts_from_ms <= time::monotonic_ms()
+    }
+
+    fn pause_accepting(&mut self) {
+        self.accepts_from_ms = time::monotonic_ms() + ACCEPT_PAUSE_MS;
+        // One tick too many does no harm, and wakes the loop.
+        let node = *self.residents.keys().next().expect("a host has a core");
+        self.timers.set(node, self.accepts_from_ms);
     }
 
     async fn step_ready(&mut self) {

@@ -8,18 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Links of one purpose, by address. A purpose of its own keeps a long wait from delaying others (A63).
-#[derive(Debug)]
+/// Links of one purpose, by address. A purpose of its own keeps a long wait from delaying others (A63). A clone shares them.
+#[derive(Debug, Clone)]
 pub struct Links {
     config: LinkConfig,
     // Bounded by the number of addresses brokers ever had.
-    open: Mutex<BTreeMap<String, Link>>,
+    open: Arc<Mutex<BTreeMap<String, Link>>>,
 }
 
 impl Links {
     /// None yet.
     pub fn new(config: LinkConfig) -> Self {
-        Links { config, open: Mutex::new(BTreeMap::new()) }
+        Links { config, open: Arc::default() }
     }
 
     /// The link to an address.
@@ -140,6 +140,11 @@ impl Cluster {
     /// The next question goes to another broker.
     pub fn ask_another(&self) {
         self.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The links for short requests.
+    pub fn links(&self) -> Links {
+        self.links.clone()
     }
 
     /// Asks a certain address, on the links for short requests.

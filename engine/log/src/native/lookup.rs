@@ -157,7 +157,7 @@ impl Shared {
     pub(super) async fn offset_at(&self, tp: Tp, anchor: Anchor, deadline_ms: u64) -> Outcome<Option<Position>> {
         let mut last = Reason::Deadline;
         let mut coordinator = match &anchor {
-            Anchor::Committed(group) => Some(Coordinator::new(CoordinatorKind::Group, group, Links::new(self.config.link()))),
+            Anchor::Committed(group) => Some(Coordinator::new(CoordinatorKind::Group, group, self.cluster.links())),
             Anchor::Start | Anchor::End(_) => None,
         };
         for attempt in 1.. {

@@ -4,7 +4,6 @@ use super::join::Joined;
 use crate::history::Event;
 use crate::native::Shared;
 use crate::native::alarm::Alarm;
-use crate::native::cluster::Links;
 use crate::native::lookup::{Coordinator, Failure, before};
 use crate::native::reader::Desk;
 use crate::port::{ConsumerEvent, Lease, Reason, StartPoint};
@@ -181,7 +180,7 @@ impl Member {
     fn positions(&self, tps: &[Tp]) -> BoxFuture<'static, Vec<(Tp, StartPoint)>> {
         let (shared, group, tps) = (self.shared.clone(), self.group.clone(), tps.to_vec());
         Box::pin(async move {
-            let mut coordinator = Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(shared.config.link()));
+            let mut coordinator = Coordinator::new(CoordinatorKind::Group, group.clone(), shared.cluster.links());
             for attempt in 1.. {
                 if let Ok(found) = shared.committed(&mut coordinator, &group, &tps).await {
                     return found.into_iter().map(|(tp, position)| (tp, position.map_or(StartPoint::Nothing, StartPoint::Committed))).collect();

@@ -9,7 +9,7 @@ pub type Scored = (String, Finding);
 /// The whole screen. `reached`: the marks worth naming; `measures`: lines such as the latencies.
 pub fn passing(header: &Header, scores: &[Scored], reached: &Reached, measures: &[String], digest: u64) -> String {
     let mut text = header.top();
-    let speed = if header.wall_ms == 0 { 0 } else { header.simulated_us / 1_000 / header.wall_ms };
+    let speed = (header.simulated_us / 1_000).checked_div(header.wall_ms).unwrap_or(0);
     let wall = format!("{}.{} s ({speed}x)", header.wall_ms / 1_000, header.wall_ms % 1_000 / 100);
     line(&mut text, format_args!("{} {}   sim {} in {wall}\n", header.bar(), header.progress.2, time(header.simulated_us)));
     text.push_str(&scoreboard(scores));

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     ExitCode::from(match args.command {
         None => cli::one::run(&args.one),
         Some(args::Command::Sweep(sweep)) => cli::sweep::run(&sweep),
-        Some(args::Command::Meta { scenario, self_test }) => cli::meta::run(scenario.as_deref(), self_test),
+        Some(args::Command::Meta { scenario, seed, self_test }) => cli::meta::run(scenario.as_deref(), seed, self_test),
         Some(args::Command::Keep { seed, scenario }) => cli::keep::run(seed, scenario.as_deref()),
         Some(args::Command::List) => cli::list::run(),
         Some(args::Command::Worker) => cli::worker::run(),

@@ -50,6 +50,9 @@ pub enum Command {
         /// Only this scenario.
         #[arg(long)]
         scenario: Option<String>,
+        /// The seed that is compared.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
         /// Plants a source of nondeterminism, which must be found.
         #[arg(long, hide = true)]
         self_test: bool,

@@ -9,24 +9,20 @@ use sim::report::{self, Header, exit};
 use std::io::{BufReader, Write};
 use std::process::{Command, Stdio};
 
-/// The seed that is compared.
-const SEED: u64 = 7;
-
 /// Seeds that run before it in the second process.
 const AFTER: u64 = 2;
 
-pub fn run(scenario: Option<&str>, self_test: bool) -> u8 {
+pub fn run(scenario: Option<&str>, seed: u64, self_test: bool) -> u8 {
     let chosen: Vec<&str> = scenarios::scenarios::ALL.iter().map(|of| of.name).filter(|name| scenario.is_none_or(|wanted| wanted == *name)).collect();
     if chosen.is_empty() {
         return super::usage(&format!("--scenario {}: there is none of that name", scenario.unwrap_or_default()));
     }
     for name in chosen {
         for (what, after) in [("in two fresh processes", 0), ("alone and last of three", AFTER)] {
-            match compare(name, after, self_test) {
-                Ok(None) => println!("  {name:<28} seed {SEED} {what}: equal"),
+            match compare(name, seed, after, self_test) {
+                Ok(None) => println!("  {name:<28} seed {seed} {what}: equal"),
                 Ok(Some(difference)) => {
-                    let header =
-                        Header { seed: SEED, scenario: name.to_owned(), world: sim::world::NAME.to_owned(), commit: super::commit(), ..Header::default() };
+                    let header = Header { seed, scenario: name.to_owned(), world: sim::world::NAME.to_owned(), commit: super::commit(), ..Header::default() };
                     print!("{}", report::nondeterministic(&header, &difference));
                     return exit::NONDETERMINISM;
                 }
@@ -38,11 +34,11 @@ pub fn run(scenario: Option<&str>, self_test: bool) -> u8 {
     exit::PASS
 }
 
-fn compare(scenario: &str, after: u64, planted: bool) -> Result<Option<sim::meta::Difference>, String> {
+fn compare(scenario: &str, seed: u64, after: u64, planted: bool) -> Result<Option<sim::meta::Difference>, String> {
     let program = std::env::current_exe().map_err(|error| format!("where this program lies: {error}"))?;
     let start = |after: u64| {
         let mut command = Command::new(&program);
-        command.args(["trace", "--scenario", scenario, "--seed", &SEED.to_string(), "--after", &after.to_string()]);
+        command.args(["trace", "--scenario", scenario, "--seed", &seed.to_string(), "--after", &after.to_string()]);
         if planted {
             command.arg("--planted");
         }

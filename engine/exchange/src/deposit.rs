@@ -48,7 +48,7 @@ pub enum Credit {
 }
 
 /// How long a deposit may take.
-const DEADLINE_MS: u64 = 10_000;
+const DEADLINE_MS: u64 = 30_000;
 
 /// Credits, and says so.
 pub async fn run(args: DepositArgs) -> Result<()> {

@@ -50,8 +50,9 @@ impl ApiError {
     }
 
     /// -1101.
-    pub fn too_many_parameters() -> Self {
-        Self::bad_request(-1101, "Too many parameters sent for this endpoint.")
+    pub fn body_too_long(bytes_max: usize) -> Self {
+        let msg = format!("Too many parameters sent for this endpoint: the body may have {bytes_max} bytes.");
+        ApiError { status: StatusCode::PAYLOAD_TOO_LARGE, code: -1101, msg }
     }
 
     /// -1121.

@@ -3,7 +3,7 @@
 use super::Gateway;
 use super::error::ApiError;
 use super::parameters::{BODY_BYTES_MAX, Parameters};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1;
@@ -50,6 +50,11 @@ pub(super) async fn serve(mut listener: Listener, gateway: Arc<Gateway>, mut sto
     }
 }
 
+/// A body that is too long, or that its client did not send to the end.
+fn of_body(error: &(dyn std::error::Error + Send + Sync + 'static)) -> ApiError {
+    if error.is::<LengthLimitError>() { ApiError::body_too_long(BODY_BYTES_MAX) } else { ApiError::illegal("body", "as many bytes as were announced") }
+}
+
 async fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let answered = route(gateway, request).await;
     let (status, body) = match &answered {
@@ -76,7 +81,7 @@ async fn route(gateway: &Gateway, request: Request<Incoming>) -> Result<Vec<u8>,
     }
     let api_key = head.headers.get("x-mbx-apikey").and_then(|value| value.to_str().ok());
     let account = super::request::account(api_key)?;
-    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|_| ApiError::too_many_parameters())?.to_bytes();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| of_body(&*error))?.to_bytes();
     let form = std::str::from_utf8(&body).map_err(|_| ApiError::illegal("body", "percent-encoded UTF-8"))?;
     let parameters = Parameters::parse(head.uri.query().unwrap_or(""), form)?;
     match (head.uri.path(), head.method) {

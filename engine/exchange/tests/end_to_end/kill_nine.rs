@@ -1,7 +1,8 @@
-//! The whole exchange as a process, on real tokio, loopback TCP and a real disk: 500 orders over HTTP, ended five times with `kill -9` while orders
-//! are unanswered. Afterwards recorder = log = what the clients were told, and no money was made or lost.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a test of a real process: real clock, threads, files
+//! 500 orders over HTTP, the process ended five times with `kill -9` while orders are unanswered. Afterwards recorder = log = what the clients were told,
+//! and no money was made or lost.
 
+use crate::process::{Exchange, Place};
+use crate::trading::{Call, balances, client, limit, minor_units, until_told};
 use adapters::sqlite::SqliteStore;
 use log::history::Silent;
 use log::native::{ClientConfig, Native};
@@ -9,80 +10,27 @@ use log::{Anchor, ConsumerEvent, Isolation, LogPort, Next, Outcome, Position, Re
 use runtime::rng::Rng;
 use runtime::time::monotonic_ms;
 use services::api_gateway::replies::OrderReply;
-use services::client::{Answer, Client, NewOrder};
+use services::client::{Client, NewOrder};
 use services::ports::store::{Row, Store, TradeRow};
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use wire::{AccountId, Asset, Body, OrderType, Side, Symbol, SymbolSpec, TimeInForce, Topic};
+use wire::{Body, Side, TimeInForce, Topic};
 
-const CLIENTS: u64 = 4;
-const ORDERS_EACH: u64 = 125;
+const CLIENTS: u64 = 20;
+const ORDERS_EACH: u64 = 25;
 const KILLS: u64 = 5;
 const USD_EACH: i64 = 1_000_000_000_000;
 const BTC_EACH: i64 = 1_000_000_000;
-const PARTITIONS: u32 = 2;
 
-/// The symbol that comes with the product.
-fn btcusd() -> SymbolSpec {
-    SymbolSpec {
-        symbol: Symbol(*b"BTCUSD"),
-        base: Asset(*b"BTC"),
-        quote: Asset(*b"USD"),
-        base_per_lot: 1_000,
-        quote_per_tick_lot: 1,
-        price_ticks_max: 100_000_000,
-        quantity_lots_max: 1_000_000_000,
-        price_decimals: 2,
-        tick_step: 1,
-        quantity_decimals: 5,
-        lot_step: 1,
+fn start(place: &Place) -> Exchange {
+    let mut up = place.up();
+    for account in 1..=CLIENTS {
+        up.args(["--deposit", &format!("{account}:USD:{USD_EACH}"), "--deposit", &format!("{account}:BTC:{BTC_EACH}")]);
     }
-}
-
-/// A process that is ended when the test ends, however it ends.
-struct Exchange {
-    child: Child,
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Exchange {
-    fn start(data: &Path, http: &str, log: &str) -> Exchange {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_exchange"));
-        command.arg("up").arg("--data").arg(data).args(["--listen", http, "--log-listen", log]).args(["--partitions", &PARTITIONS.to_string()]);
-        for account in 1..=CLIENTS {
-            command.args(["--deposit", &format!("{account}:USD:{USD_EACH}"), "--deposit", &format!("{account}:BTC:{BTC_EACH}")]);
-        }
-        Exchange { child: command.stdout(Stdio::null()).spawn().expect("the binary starts") }
-    }
-
-    fn kill_nine(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it was our child");
-    }
-
-    /// SIGTERM, and the exit code of an exchange that stopped in good order.
-    fn stop(mut self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(status.success());
-        assert_eq!(self.child.wait().expect("it was our child").code(), Some(0), "SIGTERM ends it in good order");
-    }
-}
-
-/// An address that nobody uses now.
-fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").expect("loopback").local_addr().expect("bound").to_string()
+    Exchange::spawn(up)
 }
 
 /// How the clients stand, for the one who kills.
@@ -92,46 +40,21 @@ struct Progress {
     answered: AtomicU64,
 }
 
-fn draw(rng: &mut Rng, client_order_id: String) -> NewOrder {
+fn draw(rng: &mut Rng, client_order_id: &str) -> NewOrder {
     let side = if rng.chance(1, 2) { Side::Buy } else { Side::Sell };
     // Around 100.00, wide enough to rest and narrow enough to trade.
     let price_ticks = 9_990 + i64::try_from(rng.below(21)).expect("small");
     let time_in_force = if rng.chance(1, 10) { TimeInForce::Ioc } else { TimeInForce::Gtc };
     let quantity_lots = 1 + i64::try_from(rng.below(50)).expect("small");
-    NewOrder { client_order_id, side, order_type: OrderType::Limit, time_in_force, price_ticks, quantity_lots }
-}
-
-/// What a user asks.
-enum Call<'a> {
-    Place(&'a NewOrder),
-    Cancel(&'a str),
-    Query(&'a str),
-}
-
-/// Asks until it is told: an unknown outcome is resolved with the same client order id.
-async fn until_told(client: &mut Client, call: Call<'_>) -> Result<OrderReply, i32> {
-    let spec = btcusd();
-    loop {
-        let answer = match &call {
-            Call::Place(order) => client.place(&spec, order).await,
-            Call::Cancel(client_order_id) => client.cancel(&spec, client_order_id).await,
-            Call::Query(client_order_id) => client.query(&spec, client_order_id).await,
-        };
-        match answer {
-            Answer::Done(reply) => return Ok(reply),
-            // -1001 and -1003: not done now, and may be asked again.
-            Answer::Refused { code: -1001 | -1003, .. } | Answer::Unknown => tokio::time::sleep(Duration::from_millis(50)).await,
-            Answer::Refused { code, .. } => return Err(code),
-        }
-    }
+    NewOrder { time_in_force, ..limit(client_order_id, side, price_ticks, quantity_lots) }
 }
 
 /// One user: places all his orders, cancels some, and at the end whatever still rests; then hears the final state of each.
 async fn user(account: u64, gateway: String, progress: Arc<Progress>) -> Vec<OrderReply> {
     let mut rng = Rng::from_seed(account);
-    let mut client = Client::new(vec![gateway], AccountId(account), 3_000);
+    let mut client = client(&gateway, account);
     for n in 0..ORDERS_EACH {
-        let order = draw(&mut rng, format!("c{account}-{n}"));
+        let order = draw(&mut rng, &format!("c{account}-{n}"));
         progress.submitted.fetch_add(1, Ordering::SeqCst);
         until_told(&mut client, Call::Place(&order)).await.expect("a funded order within the rules is taken");
         progress.answered.fetch_add(1, Ordering::SeqCst);
@@ -206,26 +129,6 @@ async fn trades_of_the_recorder(data: &Path, expected: usize) -> Vec<TradeRow> {
     }
 }
 
-/// Free and locked of every account, summed per asset, in minor units.
-async fn balances(gateway: &str) -> BTreeMap<String, (i64, i64)> {
-    let mut sums = BTreeMap::new();
-    for account in 1..=CLIENTS {
-        let mut client = Client::new(vec![gateway.to_owned()], AccountId(account), 3_000);
-        let Answer::Done(reply) = client.account().await else { panic!("account {account} answers") };
-        for balance in reply.balances {
-            let sum = sums.entry(balance.asset).or_insert((0, 0));
-            sum.0 += minor_units(&balance.free);
-            sum.1 += minor_units(&balance.locked);
-        }
-    }
-    sums
-}
-
-/// All digits as one number: every balance of an asset has the same decimals.
-fn minor_units(text: &str) -> i64 {
-    text.replace('.', "").parse().expect("digits and a point")
-}
-
 /// Kills when an order is unanswered and so many have been submitted.
 async fn kill_while_unanswered(mut exchange: Exchange, progress: &Progress, start: impl Fn() -> Exchange) -> Exchange {
     for kill in 1..=KILLS {
@@ -245,22 +148,19 @@ async fn kill_while_unanswered(mut exchange: Exchange, progress: &Progress, star
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_done_twice_over_five_kills() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let data = dir.path().join("data");
-    let (http, log_address) = (free_address(), free_address());
-    let start = || Exchange::start(&data, &http, &log_address);
+    let place = Place::new();
     let progress = Arc::new(Progress::default());
-    let users: Vec<_> = (1..=CLIENTS).map(|account| tokio::spawn(user(account, http.clone(), Arc::clone(&progress)))).collect();
-    let exchange = kill_while_unanswered(start(), &progress, start).await;
+    let users: Vec<_> = (1..=CLIENTS).map(|account| tokio::spawn(user(account, place.http.clone(), Arc::clone(&progress)))).collect();
+    let exchange = kill_while_unanswered(start(&place), &progress, || start(&place)).await;
     let mut ends = Vec::new();
     for user in users {
         ends.extend(user.await.expect("no assertion of a user failed"));
     }
     assert_eq!(ends.len() as u64, CLIENTS * ORDERS_EACH, "every order came to an end");
 
-    let logged = trades_of_the_log(&log_address).await;
+    let logged = trades_of_the_log(&place.log).await;
     assert!(logged.iter().map(|trade| trade.trade_id).eq(1..=logged.len() as u64), "trade ids without a gap");
-    let recorded = trades_of_the_recorder(&data, logged.len()).await;
+    let recorded = trades_of_the_recorder(&place.data(), logged.len()).await;
     assert_eq!(recorded, logged, "recorder = log");
     let mut executed: BTreeMap<u64, i64> = BTreeMap::new();
     for trade in &logged {
@@ -272,7 +172,7 @@ async fn nothing_is_lost_or_done_twice_over_five_kills() {
     }
     let traded = ends.iter().filter(|end| executed.contains_key(&end.order_id)).count();
     assert!(traded >= 150, "{traded} of 500 orders traded, at least 150 wanted");
-    let sums = balances(&http).await;
+    let sums = balances(&place.http, CLIENTS).await;
     let usd = i64::try_from(CLIENTS).expect("few") * USD_EACH;
     let btc = i64::try_from(CLIENTS).expect("few") * BTC_EACH;
     assert_eq!(sums, BTreeMap::from([("BTC".to_owned(), (btc, 0)), ("USD".to_owned(), (usd, 0))]), "balances conserved, nothing held");

@@ -1,0 +1,12 @@
+//! The exchange as a process: real tokio, loopback TCP, a real disk, HTTP clients.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // tests of a real process: real clock, threads, files
+
+mod bad_requests;
+mod deposits;
+mod disk_full;
+mod foreign_records;
+mod kill_nine;
+mod lobster_flow;
+mod process;
+mod start_and_stop;
+mod trading;

@@ -154,8 +154,11 @@ fn a23_the_controller_restarts_from_its_log_with_sessions_in_full() {
     world.power_loss(0);
     world.run_ms(5_000);
     assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(0), "the data path goes on");
+    let before = world.notes.len();
     world.start(0);
     world.run_ms(3_000);
+    let said = |(_, note): &(u32, Note)| matches!(note, Note::IsrChanged { tp: of, isr, .. } if *of == tp && isr.len() == 3);
+    assert!(world.notes[before..].iter().any(said), "it says again what every ISR is");
     assert!(!world.notes.iter().any(|(_, note)| matches!(note, Note::BrokerFenced { .. })), "nobody is fenced for the controller's absence");
     world.kill(leader);
     world.await_other_leader(tp, leader);

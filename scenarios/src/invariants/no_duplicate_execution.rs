@@ -3,7 +3,7 @@
 
 use super::{Finding, Invariant, Notes};
 use crate::evidence::{Evidence, Read};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{AccountEvent, AccountId, Body, ClientOrderId, OrderCommand, OrderId, Symbol, Topic};
 
 /// See the module.
@@ -19,6 +19,7 @@ impl Invariant for NoDuplicateExecution {
         let ordered = orders(evidence, &mut finding);
         commands(evidence, &mut finding);
         fills(evidence, &ordered, &mut finding);
+        causes(evidence, &mut finding);
         finding
     }
 }
@@ -86,6 +87,19 @@ fn fills(evidence: &Evidence, ordered: &BTreeMap<OrderId, i64>, finding: &mut Fi
     }
 }
 
+/// Nobody acts on a record that does not count: a repeat of what came before, or what a former owner sent too late (I14).
+fn causes(evidence: &Evidence, finding: &mut Finding) {
+    let dropped: BTreeSet<(u8, u32, i64)> = evidence.dropped.iter().map(|dropped| (dropped.place.0 as u8, dropped.place.1, dropped.offset)).collect();
+    for ((topic, partition), log) in &evidence.logs {
+        let is_claim = |read: &Read| read.stamp.epoch > 0 && read.stamp.sequence == 0;
+        for read in log.iter().filter(|read| read.stamp.cause >= 0 && !is_claim(read)) {
+            let source = read.stamp.source;
+            let counts = !dropped.contains(&(source.input_topic, u32::from(source.partition), read.stamp.cause));
+            finding.expect(counts, || format!("{} acts on a record that does not count", place(*topic, *partition, read)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +119,16 @@ mod tests {
         day.trade_again();
         let violation = NoDuplicateExecution.check(&day.evidence).violation.expect("the seller had five lots");
         assert_eq!(violation.headline, "order 1 of 5 lots was filled with 6");
+    }
+
+    #[test]
+    fn whoever_acts_on_a_dropped_record_is_found() {
+        let mut day = a_day();
+        let taken = day.evidence.logs[&(Topic::OrderEvents, 0)].last().expect("the day has events").stamp;
+        let place = (Topic::OrderCommands, 0);
+        day.evidence.dropped.push(crate::evidence::Dropped { place, offset: taken.cause, stamp: taken, fate: crate::sieve::Fate::Repeated });
+        let violation = NoDuplicateExecution.check(&day.evidence).violation.expect("the cancel was a repeat");
+        assert!(violation.headline.ends_with("acts on a record that does not count"), "{}", violation.headline);
     }
 
     #[test]

@@ -190,7 +190,7 @@ async fn forms_bodies_and_headers_as_public_clients_send_them() {
     let no_key = "GET /api/v3/account HTTP/1.1\r\nHost: h\r\n\r\n";
     assert!(raw(&exchange, no_key).await.starts_with("HTTP/1.1 401 "));
     let too_long = raw(&exchange, &post(&"a=1&".repeat(4_096))).await;
-    assert!(too_long.starts_with("HTTP/1.1 400 ") && too_long.contains("-1101"), "{too_long}");
+    assert!(too_long.starts_with("HTTP/1.1 413 ") && too_long.contains("-1101"), "{too_long}");
     let not_http = raw(&exchange, "BUY ALL THE THINGS\r\n\r\n").await;
     assert!(not_http.starts_with("HTTP/1.1 400 "), "{not_http}");
     assert_eq!(raw(&exchange, "GET /api/v3/ping HTTP/1.1\r\nHost: h\r\n\r\n").await.lines().last(), Some("{}"), "it goes on");

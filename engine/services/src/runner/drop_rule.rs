@@ -121,7 +121,12 @@ mod tests {
 
     #[test]
     fn a_former_owner_is_too_late() {
-        check(&[(stamp(1, 10, 0, 5), Verdict::Pass), (stamp(2, 11, 0, 6), Verdict::Pass), (stamp(1, 12, 0, 7), Verdict::Drop), (stamp(2, 12, 0, 7), Verdict::Pass)]);
+        check(&[
+            (stamp(1, 10, 0, 5), Verdict::Pass),
+            (stamp(2, 11, 0, 6), Verdict::Pass),
+            (stamp(1, 12, 0, 7), Verdict::Drop),
+            (stamp(2, 12, 0, 7), Verdict::Pass),
+        ]);
     }
 
     #[test]
@@ -131,13 +136,24 @@ mod tests {
 
     #[test]
     fn only_the_first_claim_of_an_epoch_counts() {
-        check(&[(stamp(3, 7, 0, 0), Verdict::Pass), (stamp(3, 7, 0, 0), Verdict::Drop), (stamp(2, 9, 0, 4), Verdict::Drop), (stamp(3, 9, 0, 4), Verdict::Pass)]);
+        check(&[
+            (stamp(3, 7, 0, 0), Verdict::Pass),
+            (stamp(3, 7, 0, 0), Verdict::Drop),
+            (stamp(2, 9, 0, 4), Verdict::Drop),
+            (stamp(3, 9, 0, 4), Verdict::Pass),
+        ]);
     }
 
     #[test]
     fn a_policy_counts_nothing_but_its_causes_rise() {
         let policy = |cause, index| Stamp { source: Source { service: 3, input_topic: 5, partition: 0 }, cause, index, ..Stamp::default() };
-        check(&[(policy(4, 0), Verdict::Pass), (policy(4, 2), Verdict::Pass), (policy(4, 1), Verdict::Drop), (policy(9, 0), Verdict::Pass), (policy(9, 0), Verdict::Drop)]);
+        check(&[
+            (policy(4, 0), Verdict::Pass),
+            (policy(4, 2), Verdict::Pass),
+            (policy(4, 1), Verdict::Drop),
+            (policy(9, 0), Verdict::Pass),
+            (policy(9, 0), Verdict::Drop),
+        ]);
     }
 
     #[test]

@@ -90,7 +90,14 @@ impl<L: LogPort, S: Service> Owner<L, S> {
     }
 
     /// Writes `Owned { epoch: last + 1 }` first of all. In a transaction no elder can come between; without, only the first claim of an epoch counts.
-    async fn claim(&self, publisher: Publisher<L>, tenure: &mut Tenure<S>, journal: Topic, position: Position, deadline_ms: u64) -> Result<Publisher<L>, ServiceError> {
+    async fn claim(
+        &self,
+        publisher: Publisher<L>,
+        tenure: &mut Tenure<S>,
+        journal: Topic,
+        position: Position,
+        deadline_ms: u64,
+    ) -> Result<Publisher<L>, ServiceError> {
         let Shared { log, service, topics, .. } = &*self.shared;
         let journal_tp = topics[&journal].tp(self.lease.tp.partition);
         let (last_epoch, _) = last_claims(log, journal_tp, deadline_ms).await?;
@@ -183,7 +190,9 @@ impl<L: LogPort, S: Service> Living<'_, L, S> {
     async fn publish(mut self, outputs: Vec<Addressed>, position: Position) -> Result<Self, ServiceError> {
         let deadline_ms = monotonic_ms() + self.owner.shared.config.publish_deadline_ms;
         self.publisher = match self.publisher {
-            Publisher::Transactions(session) => Publisher::Transactions(publish_in_transaction::<L, S>(self.owner, session, outputs, position, deadline_ms).await?),
+            Publisher::Transactions(session) => {
+                Publisher::Transactions(publish_in_transaction::<L, S>(self.owner, session, outputs, position, deadline_ms).await?)
+            }
             Publisher::Plain(producer) => Publisher::Plain(publish_plainly::<L, S>(self.owner, producer, outputs, position, deadline_ms).await?),
         };
         runtime::reached!("position_committed");
@@ -199,7 +208,12 @@ impl<L: LogPort, S: Service> Living<'_, L, S> {
         let observer = &self.owner.shared.observer;
         if observer.is_on() && self.verdicts % 16 == 1 && self.owner.shared.service.journal().is_some() {
             let Next(next) = self.position.next;
-            observer.observe(Event::StateHash { service: self.owner.shared.service.name().to_owned(), tp: self.owner.lease.tp, next, hash: self.tenure.state_hash() });
+            observer.observe(Event::StateHash {
+                service: self.owner.shared.service.name().to_owned(),
+                tp: self.owner.lease.tp,
+                next,
+                hash: self.tenure.state_hash(),
+            });
         }
     }
 }

@@ -56,7 +56,8 @@ pub struct Tenure<S: Service> {
 impl<S: Service> Tenure<S> {
     /// A partition's state before its first record. `partitions`: of every topic that the service writes.
     pub fn new(service: &S, input: Topic, partition: u32, partitions: BTreeMap<Topic, u32>, tick_ms: u64) -> Self {
-        let source = Source { service: service.number(), input_topic: input as u8, partition: u16::try_from(partition).expect("a topic has at most 65,536 partitions") };
+        let source =
+            Source { service: service.number(), input_topic: input as u8, partition: u16::try_from(partition).expect("a topic has at most 65,536 partitions") };
         Tenure {
             machine: service.machine(partition),
             source,

@@ -98,7 +98,10 @@ struct Dispatcher<L: LogPort, S: Service> {
 /// Runs one instance until asked to stop. Ends with an error only where a new start from nothing is the right answer.
 pub async fn run<L: LogPort, S: Service>(log: L, service: S, config: TransactConfig, observer: SharedObserver, mut stop: Stop) -> Result<(), ServiceError> {
     if config.transaction_timeout_ms > 5_000 {
-        return Err(ServiceError::Config(format!("transaction_timeout_ms {}: at most 5000, a frozen owner stops others that long", config.transaction_timeout_ms)));
+        return Err(ServiceError::Config(format!(
+            "transaction_timeout_ms {}: at most 5000, a frozen owner stops others that long",
+            config.transaction_timeout_ms
+        )));
     }
     let topics = look_up(&log, &service, &mut stop).await?;
     let Some(topics) = topics else { return Ok(()) };

@@ -98,6 +98,13 @@ impl Fake {
         Native::new(config, self.notebook.clone())
     }
 
+    /// A client that waits long for an answer.
+    pub fn patient_client(&self) -> Native {
+        let mut config = ClientConfig::new("test", [self.address.clone()]);
+        config.retry_backoff_ms = 5;
+        Native::new(config, self.notebook.clone())
+    }
+
     /// What it was asked, of one kind.
     pub fn asked<T>(&self, pick: impl Fn(&Request) -> Option<T>) -> Vec<T> {
         self.asked.lock().expect("no panic").iter().filter_map(pick).collect()

@@ -2,7 +2,7 @@
 //! and cut off. Every invariant of the log holds, and every one was evaluated.
 #![cfg(madsim)]
 
-use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core};
+use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
 use bytes::Bytes;
 use log::history::Event;
 use log::host::{self, HostConfig};
@@ -37,13 +37,21 @@ async fn serve(ctx: NodeCtx, node: u32) {
     let _ = host::run(HostConfig::new(address(node), nodes), vec![(node, core)], ctx.disk, ctx.observer, ctx.incarnation, ctx.stop).await;
 }
 
-fn client(ctx: &NodeCtx) -> Native {
-    Native::new(ClientConfig::new(ctx.name.clone(), (1..=BROKERS).map(address)), ctx.observer.clone())
+/// Controller and broker in one process that syncs before it answers.
+async fn serve_alone(ctx: NodeCtx) {
+    let nodes = BTreeMap::from([(0, address(1)), (1, address(1))]);
+    let broker = BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(1, &address(1)) };
+    let cores: Vec<(u32, Box<dyn Core>)> = vec![(0, Box::new(Controller::new(ControllerConfig::beside(1)))), (1, Box::new(Broker::new(broker)))];
+    let _ = host::run(HostConfig::new(address(1), nodes), cores, ctx.disk, ctx.observer, ctx.incarnation, ctx.stop).await;
 }
 
-async fn topic(log: &Native) -> TopicInfo {
+fn client(ctx: &NodeCtx, brokers: u32) -> Native {
+    Native::new(ClientConfig::new(ctx.name.clone(), (1..=brokers).map(address)), ctx.observer.clone())
+}
+
+async fn topic(log: &Native, brokers: u32) -> TopicInfo {
     loop {
-        let spec = TopicSpec { name: TOPIC.into(), partitions: 3, replication: 3, min_isr: 2, compacted: false };
+        let spec = TopicSpec { name: TOPIC.into(), partitions: 3, replication: brokers, min_isr: brokers.div_ceil(2), compacted: false };
         let _ = log.create_topics(vec![spec], soon(5_000)).await;
         if let Outcome::Done(mut topics) = log.topics(&[TOPIC], soon(5_000)).await {
             return topics.remove(0);
@@ -57,9 +65,9 @@ fn record(who: &str, n: u64) -> Record {
 }
 
 /// Sends a few records at a time; after a failure with a new producer.
-async fn produce(ctx: NodeCtx) {
-    let log = client(&ctx);
-    let topic = topic(&log).await;
+async fn produce(ctx: NodeCtx, brokers: u32) {
+    let log = client(&ctx, brokers);
+    let topic = topic(&log, brokers).await;
     let mut n = 0;
     while !ctx.stop.is_requested() {
         let Ok(mut producer) = log.producer().await else { continue };
@@ -80,9 +88,9 @@ async fn produce(ctx: NodeCtx) {
 }
 
 /// Transactions of a few records; one in eight is given up.
-async fn transact(ctx: NodeCtx) {
-    let log = client(&ctx);
-    let topic = topic(&log).await;
+async fn transact(ctx: NodeCtx, brokers: u32) {
+    let log = client(&ctx, brokers);
+    let topic = topic(&log, brokers).await;
     let mut rng = Rng::of_node("transact");
     let mut n = 0;
     while !ctx.stop.is_requested() {
@@ -104,9 +112,9 @@ async fn transact(ctx: NodeCtx) {
 }
 
 /// A member of the group: reads, and commits what it has read.
-async fn work(ctx: NodeCtx) {
-    let log = client(&ctx);
-    topic(&log).await;
+async fn work(ctx: NodeCtx, brokers: u32) {
+    let log = client(&ctx, brokers);
+    topic(&log, brokers).await;
     while !ctx.stop.is_requested() {
         let subscription = Subscription::Group { group: "workers".into(), topics: vec![TOPIC.into()], instance_id: None };
         let Ok(reader) = log.read(subscription, Isolation::ReadCommitted).await else { continue };
@@ -142,9 +150,9 @@ async fn work_as_member(ctx: &NodeCtx, mut reader: impl Reader) {
 }
 
 /// Reads everything from the start, without a group.
-async fn read(ctx: NodeCtx) {
-    let log = client(&ctx);
-    let topic = topic(&log).await;
+async fn read(ctx: NodeCtx, brokers: u32) {
+    let log = client(&ctx, brokers);
+    let topic = topic(&log, brokers).await;
     while !ctx.stop.is_requested() {
         let start = (0..topic.partitions).map(|partition| (topic.tp(partition), Position::START)).collect();
         let Ok(mut reader) = log.read(Subscription::Assigned(start), Isolation::ReadCommitted).await else { continue };
@@ -158,19 +166,23 @@ async fn read(ctx: NodeCtx) {
 
 const CLIENTS: [&str; 6] = ["producer-1", "producer-2", "transactor-1", "transactor-2", "worker-1", "worker-2"];
 
-fn start(world: &World) {
-    for node in 0..=BROKERS {
-        let name = address(node).replace(":9092", "");
-        world.node(&name, move |ctx| Box::pin(serve(ctx, node)));
+fn start(world: &World, brokers: u32) {
+    if brokers == 1 {
+        world.node("broker-1", |ctx| Box::pin(serve_alone(ctx)));
+    } else {
+        for node in 0..=brokers {
+            let name = address(node).replace(":9092", "");
+            world.node(&name, move |ctx| Box::pin(serve(ctx, node)));
+        }
     }
     for name in CLIENTS {
         match name.split('-').next() {
-            Some("producer") => world.node(name, |ctx| Box::pin(produce(ctx))),
-            Some("transactor") => world.node(name, |ctx| Box::pin(transact(ctx))),
-            _ => world.node(name, |ctx| Box::pin(work(ctx))),
+            Some("producer") => world.node(name, move |ctx| Box::pin(produce(ctx, brokers))),
+            Some("transactor") => world.node(name, move |ctx| Box::pin(transact(ctx, brokers))),
+            _ => world.node(name, move |ctx| Box::pin(work(ctx, brokers))),
         }
     }
-    world.node("reader", |ctx| Box::pin(read(ctx)));
+    world.node("reader", move |ctx| Box::pin(read(ctx, brokers)));
 }
 
 /// One fault at a time from each of these, for its time.
@@ -213,16 +225,59 @@ async fn trouble(world: World, mut rng: Rng, victims: Vec<String>) {
     }
 }
 
-async fn scenario(world: World) {
-    start(&world);
-    let brokers: Vec<String> = (1..=BROKERS).map(|node| format!("broker-{node}")).collect();
-    let mut tasks = Vec::new();
-    for (name, victims) in [("brokers", brokers), ("controller", vec!["controller".to_string()]), ("clients", CLIENTS.map(str::to_string).to_vec())] {
-        tasks.push(runtime::task::spawn(trouble(world.clone(), Rng::keyed(world.seed(), &["trouble", name]), victims)));
+/// Power losses of one broker at a time, with long enough between them for every ISR to be full again.
+async fn darkness(world: World, mut rng: Rng, victims: Vec<String>, between_ms: std::ops::Range<u64>) {
+    while monotonic_ms() < FAULTY_MS {
+        sleep(Duration::from_millis(rng.range(between_ms.clone()))).await;
+        let victim = rng.pick(&victims).clone();
+        world.power_loss(&victim);
+        sleep(Duration::from_millis(rng.range(50..3_000))).await;
+        world.join(&victim);
     }
-    for task in tasks {
-        task.await.expect("trouble does not panic");
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Model {
+    /// Three brokers, everything but power losses.
+    Crashes,
+    /// Three brokers, one power loss at a time.
+    OnePowerLoss,
+    /// One node that syncs before it answers, power losses at any moment.
+    Alone,
+}
+
+impl Model {
+    fn brokers(self) -> u32 {
+        if self == Model::Alone { 1 } else { BROKERS }
     }
+
+    async fn faults(self, world: &World) {
+        let rng = |name: &str| Rng::keyed(world.seed(), &["trouble", name]);
+        let brokers: Vec<String> = (1..=self.brokers()).map(|node| format!("broker-{node}")).collect();
+        let clients = CLIENTS.map(str::to_string).to_vec();
+        match self {
+            Model::Crashes => {
+                let controller = vec!["controller".to_string()];
+                let tasks = [("brokers", brokers), ("controller", controller), ("clients", clients)];
+                let tasks = tasks.map(|(name, victims)| runtime::task::spawn(trouble(world.clone(), rng(name), victims)));
+                for task in tasks {
+                    task.await.expect("trouble does not panic");
+                }
+            }
+            Model::OnePowerLoss => darkness(world.clone(), rng("brokers"), brokers, 15_000..20_000).await,
+            Model::Alone => {
+                let clients = runtime::task::spawn(trouble(world.clone(), rng("clients"), clients));
+                darkness(world.clone(), rng("brokers"), brokers, 100..6_000).await;
+                clients.await.expect("trouble does not panic");
+            }
+        }
+    }
+}
+
+async fn scenario(world: World, model: Model) {
+    let brokers = model.brokers();
+    start(&world, brokers);
+    model.faults(&world).await;
     world.heal_all();
     for node in world.nodes() {
         world.join(&node);
@@ -233,34 +288,39 @@ async fn scenario(world: World) {
     }
     sleep(Duration::from_millis(15_000)).await;
     // A last reader has everything from the start.
-    world.node("last_reader", |ctx| Box::pin(read(ctx)));
+    world.node("last_reader", move |ctx| Box::pin(read(ctx, brokers)));
     sleep(Duration::from_millis(10_000)).await;
 }
 
-fn run_seed(seed: u64) -> RunOutcome<()> {
+fn run_seed(seed: u64, model: Model) -> RunOutcome<()> {
     let settings = Settings { time_limit: Duration::from_secs(600), ..Settings::of_seed(seed) };
-    run(&settings, |world| Box::pin(scenario(world)))
+    run(&settings, move |world| Box::pin(scenario(world, model)))
 }
 
 /// Runs and judges; what it did, in a line.
-fn judge(seed: u64) -> Result<String, String> {
-    let outcome = run_seed(seed);
+fn judge(seed: u64, model: Model) -> Result<String, String> {
+    let outcome = run_seed(seed, model);
     if outcome.ended != Ended::Finished(()) {
-        return Err(format!("seed {seed}: {:?}", outcome.ended));
+        return Err(format!("{model:?} seed {seed}: {:?}", outcome.ended));
     }
     let mut checked = Vec::new();
     for (name, finding) in invariants::check(&outcome.history, invariants::all()) {
         if let Some(violation) = finding.violation {
-            return Err(format!("seed {seed}: {name}: {}\n  {}", violation.headline, violation.facts.join("\n  ")));
+            return Err(format!("{model:?} seed {seed}: {name}: {}\n  {}", violation.headline, violation.facts.join("\n  ")));
         }
         if finding.checked == 0 {
-            return Err(format!("seed {seed}: {name} was never evaluated"));
+            return Err(format!("{model:?} seed {seed}: {name} was never evaluated"));
         }
         checked.push(finding.checked);
     }
     let sends = outcome.history.iter().filter(|entry| matches!(&entry.event, Event::Send { phase: log::history::Phase::Ok, .. })).count();
     let marks: Vec<String> = outcome.reached.totals().map(|(mark, hits)| format!("{mark} {hits}")).collect();
-    Ok(format!("seed {seed}: {sends} sends, {} events, {} messages, checked {checked:?}, {}", outcome.history.len(), outcome.messages, marks.join(" · ")))
+    Ok(format!(
+        "{model:?} seed {seed}: {sends} sends, {} events, {} messages, checked {checked:?}, {}",
+        outcome.history.len(),
+        outcome.messages,
+        marks.join(" · ")
+    ))
 }
 
 /// `SEEDS=A..B` chooses others.
@@ -270,11 +330,10 @@ fn seeds() -> std::ops::Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
-#[test]
-fn the_log_keeps_its_promises() {
+fn all_hold(model: Model) {
     let mut failed = Vec::new();
     for seed in seeds() {
-        match judge(seed) {
+        match judge(seed, model) {
             Ok(line) => println!("{line}"),
             Err(told) => {
                 println!("{told}");
@@ -286,8 +345,23 @@ fn the_log_keeps_its_promises() {
 }
 
 #[test]
+fn the_log_keeps_its_promises_under_crashes_and_cuts() {
+    all_hold(Model::Crashes);
+}
+
+#[test]
+fn the_log_keeps_its_promises_when_one_broker_loses_its_power() {
+    all_hold(Model::OnePowerLoss);
+}
+
+#[test]
+fn a_node_that_syncs_keeps_its_promises_at_any_power_loss() {
+    all_hold(Model::Alone);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_history() {
-    let (a, b) = (run_seed(1), run_seed(1));
+    let (a, b) = (run_seed(1, Model::Crashes), run_seed(1, Model::Crashes));
     let parted = a.history.iter().zip(&b.history).find(|(a, b)| a != b);
     assert_eq!(parted, None);
     assert_eq!((a.digest, a.simulated_us), (b.digest, b.simulated_us));

@@ -2,6 +2,7 @@
 //!
 //! The orders are dealt to the accounts in turn. A client can place and cancel: a partial cancel of the recording is a cancel and a new order.
 
+mod account;
 mod play;
 mod report;
 

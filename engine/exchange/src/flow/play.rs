@@ -1,17 +1,15 @@
-//! Plays orders: one task and one connection per account, each order placed and cancelled when it is due.
+//! Plays orders through accounts, and gathers what became of them.
 
+use super::account::Account;
 use hdrhistogram::Histogram;
 use runtime::rng::Rng;
-use runtime::task::spawn;
+use runtime::task::{JoinHandle, spawn};
 use runtime::time::{monotonic_us, sleep};
-use services::api_gateway::error::{NOT_DONE, TOO_MANY_REQUESTS};
-use services::api_gateway::replies::OrderReply;
-use services::client::{Answer, Client, NewOrder};
 use services::flow::player::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::{AccountId, OrderType, Side, SymbolSpec};
+use wire::SymbolSpec;
 
 /// When requests are due.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +31,7 @@ impl Pace {
     }
 
     /// Microseconds after the start.
-    fn due_us(self, at_ms: u64) -> Option<u64> {
+    pub(super) fn due_us(self, at_ms: u64) -> Option<u64> {
         match self {
             Pace::Times(times) => Some((at_ms as f64 * 1_000.0 / times) as u64),
             Pace::Unpaced => None,
@@ -44,14 +42,11 @@ impl Pace {
 /// An answer in doubt is asked for again for so long.
 pub const RESOLVE_MS: u64 = 30_000;
 
-/// How long one call may take.
-const CALL_MS: u64 = 6_000;
+/// Settlement follows an execution: pause between two questions what was executed.
+const SETTLEMENT_MS: u64 = 200;
 
-/// Pause between the last answer and the questions what was executed: settlement follows an execution.
-const SETTLEMENT_MS: u64 = 500;
-
-/// Pause before a request is repeated.
-const REPEAT_MS: u64 = 50;
+/// Executions that stood still for so long stay as they are: somebody else traded with us.
+const STANDSTILL_MS: u64 = 10_000;
 
 /// What became of a flow.
 #[derive(Debug)]
@@ -68,18 +63,43 @@ pub struct Played {
     pub unknown: u64,
     /// Of them, those that stayed in doubt.
     pub unresolved: u64,
-    /// Orders of which at least one lot was executed.
-    pub traded: u64,
-    /// Lots executed of buys, and of sells.
-    pub executed: [i64; 2],
+    /// What was executed.
+    pub executions: Executions,
     /// Microseconds from when an order was due to its answer.
     pub ack_us: Histogram<u64>,
     /// From the first request to the last answer to a place or cancel.
     pub took_us: u64,
 }
 
+/// What was executed, as far as the accounts know by now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Executions {
+    /// Orders of which at least one lot was executed.
+    pub traded: u64,
+    /// Lots bought.
+    pub bought: i64,
+    /// Lots sold.
+    pub sold: i64,
+    /// Orders that must end by themselves, or were cancelled, and have not ended yet.
+    pub unfinished: u64,
+}
+
+impl Executions {
+    pub(super) fn add(&mut self, other: Executions) {
+        self.traded += other.traded;
+        self.bought += other.bought;
+        self.sold += other.sold;
+        self.unfinished += other.unfinished;
+    }
+
+    /// Nothing more can come, if nobody else trades.
+    fn are_settled(&self) -> bool {
+        self.unfinished == 0 && self.bought == self.sold
+    }
+}
+
 impl Played {
-    fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         Played {
             placed: 0,
             cancelled: 0,
@@ -87,8 +107,7 @@ impl Played {
             refused: BTreeMap::new(),
             unknown: 0,
             unresolved: 0,
-            traded: 0,
-            executed: [0; 2],
+            executions: Executions::default(),
             ack_us: Histogram::new(3).expect("three digits are allowed"),
             took_us: 0,
         }
@@ -103,8 +122,7 @@ impl Played {
         }
         self.unknown += other.unknown;
         self.unresolved += other.unresolved;
-        self.traded += other.traded;
-        self.executed = [0, 1].map(|side| self.executed[side] + other.executed[side]);
+        self.executions.add(other.executions);
         self.ack_us.add(other.ack_us).expect("histograms that grow take any value");
         self.took_us = self.took_us.max(other.took_us);
     }
@@ -119,18 +137,12 @@ pub fn of_account(orders: &[Order], account: u64, accounts: u64) -> impl Iterato
 /// What all accounts share.
 #[derive(Debug, Clone)]
 pub struct Player {
-    gateway: String,
+    pub(super) gateway: String,
     accounts: u64,
-    pace: Pace,
-    spec: SymbolSpec,
+    pub(super) pace: Pace,
+    pub(super) spec: SymbolSpec,
     /// Client order ids of this run.
     run: String,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Place,
-    Cancel,
 }
 
 impl Player {
@@ -150,141 +162,43 @@ impl Player {
                 spawn(Account::new(Arc::clone(&player), account, start_us).play(orders))
             })
             .collect();
-        let mut ended = Vec::new();
-        for account in accounts {
-            ended.push(account.await.expect("a player does not panic"));
-        }
-        sleep(Duration::from_millis(SETTLEMENT_MS)).await;
-        let asking: Vec<_> = ended.into_iter().map(|account| spawn(account.ask_for_executions())).collect();
         let mut played = Played::nothing();
-        for account in asking {
-            played.add(account.await.expect("a player does not panic"));
+        for account in settled(join(accounts).await).await {
+            played.add(account.played());
         }
         played
     }
 
-    fn name(&self, number: usize) -> String {
+    /// An order's client order id.
+    pub(super) fn name(&self, number: usize) -> String {
         format!("{}-{number}", self.run)
     }
 }
 
-struct Account {
-    player: Arc<Player>,
-    client: Client,
-    start_us: u64,
-    /// Orders that were acknowledged, by their numbers.
-    taken: BTreeMap<usize, Side>,
-    played: Played,
+async fn join(accounts: Vec<JoinHandle<Account>>) -> Vec<Account> {
+    let mut joined = Vec::with_capacity(accounts.len());
+    for account in accounts {
+        joined.push(account.await.expect("a player does not panic"));
+    }
+    joined
 }
 
-impl Account {
-    fn new(player: Arc<Player>, account: u64, start_us: u64) -> Self {
-        let client = Client::new(vec![player.gateway.clone()], AccountId(account), CALL_MS);
-        Account { player, client, start_us, taken: BTreeMap::new(), played: Played::nothing() }
-    }
-
-    async fn play(mut self, orders: Vec<(usize, Order)>) -> Account {
-        let places = orders.iter().enumerate().map(|(at, (_, order))| (order.at_ms, at, Step::Place));
-        let cancels = orders.iter().enumerate().filter_map(|(at, (_, order))| Some((order.cancel_at_ms?, at, Step::Cancel)));
-        let mut steps: Vec<(u64, usize, Step)> = places.chain(cancels).collect();
-        // Stable: of steps that share a time, the place comes first.
-        steps.sort_by_key(|(due_ms, ..)| *due_ms);
-        for (due_ms, at, step) in steps {
-            let due_us = self.wait_until(due_ms).await;
-            let (number, order) = orders[at];
-            match step {
-                Step::Place => self.place(number, &order, due_us).await,
-                Step::Cancel if self.taken.contains_key(&number) => self.cancel(number).await,
-                Step::Cancel => {}
-            }
+/// Asks what was executed until it is twice the same and settled, or has stood still for long.
+async fn settled(mut accounts: Vec<Account>) -> Vec<Account> {
+    let (mut last, mut since_us) = (None, monotonic_us());
+    loop {
+        accounts = join(accounts.into_iter().map(|account| spawn(account.ask_for_executions())).collect()).await;
+        let mut executions = Executions::default();
+        accounts.iter().for_each(|account| executions.add(account.executions()));
+        let stands = last == Some(executions);
+        if stands && (executions.are_settled() || monotonic_us() - since_us >= STANDSTILL_MS * 1_000) {
+            return accounts;
         }
-        self.played.took_us = monotonic_us() - self.start_us;
-        self
-    }
-
-    /// When the step was due, by the monotonic clock.
-    async fn wait_until(&self, due_ms: u64) -> u64 {
-        let Some(after_us) = self.player.pace.due_us(due_ms) else { return monotonic_us() };
-        let due_us = self.start_us + after_us;
-        if let Some(left_us) = due_us.checked_sub(monotonic_us()) {
-            sleep(Duration::from_micros(left_us)).await;
+        if !stands {
+            (last, since_us) = (Some(executions), monotonic_us());
         }
-        due_us
+        sleep(Duration::from_millis(SETTLEMENT_MS)).await;
     }
-
-    async fn place(&mut self, number: usize, order: &Order, due_us: u64) {
-        let new = NewOrder {
-            client_order_id: self.player.name(number),
-            side: order.side,
-            order_type: OrderType::Limit,
-            time_in_force: order.time_in_force,
-            price_ticks: order.price_ticks,
-            quantity_lots: order.lots,
-        };
-        let answer = self.until_told(Call::Place(&new)).await;
-        self.played.ack_us.record(monotonic_us() - due_us).expect("histograms that grow take any value");
-        match answer {
-            Some(Ok(_)) => {
-                self.played.placed += 1;
-                self.taken.insert(number, order.side);
-            }
-            Some(Err((code, msg))) => self.played.refused.entry(code).or_insert((0, msg)).0 += 1,
-            None => {}
-        }
-    }
-
-    async fn cancel(&mut self, number: usize) {
-        let name = self.player.name(number);
-        match self.until_told(Call::Cancel(&name)).await {
-            Some(Ok(_)) => self.played.cancelled += 1,
-            Some(Err(_)) => self.played.cancelled_too_late += 1,
-            None => {}
-        }
-    }
-
-    async fn ask_for_executions(mut self) -> Played {
-        for (number, side) in std::mem::take(&mut self.taken) {
-            let name = self.player.name(number);
-            let Some(Ok(reply)) = self.until_told(Call::Query(&name)).await else { continue };
-            let lots = services::decimal::quantity_to_lots(&self.player.spec, &reply.executed_qty).unwrap_or(0);
-            self.played.traded += u64::from(lots > 0);
-            self.played.executed[usize::from(side == Side::Sell)] += lots;
-        }
-        self.played
-    }
-
-    /// Asks until there is an answer that says what was done; `None` after [`RESOLVE_MS`] of doubt.
-    async fn until_told(&mut self, call: Call<'_>) -> Option<Result<OrderReply, (i32, String)>> {
-        let until_us = monotonic_us() + RESOLVE_MS * 1_000;
-        let mut in_doubt = false;
-        let told = loop {
-            let answer = match call {
-                Call::Place(order) => self.client.place(&self.player.spec, order).await,
-                Call::Cancel(name) => self.client.cancel(&self.player.spec, name).await,
-                Call::Query(name) => self.client.query(&self.player.spec, name).await,
-            };
-            match answer {
-                Answer::Done(reply) => break Some(Ok(reply)),
-                Answer::Refused { code: NOT_DONE | TOO_MANY_REQUESTS, .. } => {}
-                Answer::Refused { code, msg } => break Some(Err((code, msg))),
-                Answer::Unknown => in_doubt = true,
-            }
-            if monotonic_us() >= until_us {
-                break None;
-            }
-            sleep(Duration::from_millis(REPEAT_MS)).await;
-        };
-        self.played.unknown += u64::from(in_doubt);
-        self.played.unresolved += u64::from(told.is_none());
-        told
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Call<'a> {
-    Place(&'a NewOrder),
-    Cancel(&'a str),
-    Query(&'a str),
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub fn text(args: &FlowArgs, orders: &[Order], played: &Played) -> String {
         line(format_args!("                           {count} × {code} {msg}"));
     }
     line(format_args!("  cancels       {:>8}   too late {}", played.cancelled, played.cancelled_too_late));
-    line(format_args!("  traded        {:>8}   lots bought {}, sold {}", played.traded, played.executed[0], played.executed[1]));
+    line(format_args!("  traded        {:>8}   lots bought {}, sold {}", played.executions.traded, played.executions.bought, played.executions.sold));
     line(format_args!("  unknown       {:>8}   never resolved {}", played.unknown, played.unresolved));
     let ack = |quantile: f64| millis(played.ack_us.value_at_quantile(quantile));
     line(format_args!("  order to ack  p50 {}   p99 {}   p99.9 {}   max {}   in ms", ack(0.5), ack(0.99), ack(0.999), millis(played.ack_us.max())));

@@ -222,13 +222,14 @@ fn print_totals(totals: &Totals) {
     }
 }
 
-/// Prints peak memory; false if it grew by more than a tenth from the first hundred seeds to the last.
+/// Prints peak memory; false if it grew by more than a tenth from the first hundred seeds to the last of a whole sweep. In a shorter one the heaviest
+/// seed decides the peak, whichever hundred it falls into.
 fn memory(peaks_kb: &[u64]) -> bool {
     let highest = |peaks: &[u64]| peaks.iter().copied().max().unwrap_or(0);
     let hundred = peaks_kb.len().min(100);
     let (first, last) = (highest(&peaks_kb[..hundred]), highest(&peaks_kb[peaks_kb.len() - hundred..]));
     println!("  peak memory of a worker: first {hundred} seeds {} MB, last {hundred} {} MB", first / 1_024, last / 1_024);
-    let fits = peaks_kb.len() < 200 || last * 10 <= first * 11;
+    let fits = peaks_kb.len() < 1_000 || last * 10 <= first * 11;
     if !fits {
         println!("  MEMORY GREW by more than a tenth");
     }

@@ -20,6 +20,8 @@ pub struct Batch {
 struct Partition {
     epoch: u32,
     batches: BTreeMap<i64, Batch>,
+    /// What a leader took office without: a later one may still have it.
+    set_aside: BTreeMap<i64, Batch>,
     /// By producer: offset and kind of its markers.
     markers: BTreeMap<i64, BTreeMap<i64, ControlKind>>,
 }
@@ -36,6 +38,7 @@ impl LeaderLogs {
                 if *leader_epoch >= partition.epoch {
                     partition.epoch = *leader_epoch;
                     partition.cut(*end);
+                    partition.take_back(*end);
                 }
             }
             Note::Appended { tp, leader_epoch, first, last, producer_id, transactional, control, as_leader: true, .. } => {
@@ -45,12 +48,8 @@ impl LeaderLogs {
                 }
                 partition.epoch = *leader_epoch;
                 partition.cut(*first);
-                partition
-                    .batches
-                    .insert(*first, Batch { first: *first, last: *last, producer_id: *producer_id, transactional: *transactional, control: *control });
-                if let Some(kind) = control {
-                    partition.markers.entry(*producer_id).or_default().insert(*first, *kind);
-                }
+                let batch = Batch { first: *first, last: *last, producer_id: *producer_id, transactional: *transactional, control: *control };
+                partition.put(batch);
             }
             _ => {}
         }
@@ -80,12 +79,75 @@ impl LeaderLogs {
 }
 
 impl Partition {
+    fn put(&mut self, batch: Batch) {
+        self.batches.insert(batch.first, batch);
+        if let Some(kind) = batch.control {
+            self.markers.entry(batch.producer_id).or_default().insert(batch.first, kind);
+        }
+    }
+
     fn cut(&mut self, end: i64) {
         while let Some(last) = self.batches.last_entry().filter(|entry| entry.get().last >= end) {
             let batch = last.remove();
             if batch.control.is_some() {
                 self.markers.get_mut(&batch.producer_id).expect("entered with its batch").remove(&batch.first);
             }
+            self.set_aside.insert(batch.first, batch);
         }
+    }
+
+    /// 1. Leader 1 appends a record; broker 2 copies it, broker 3 does not. It is not committed.
+    /// 2. Leader 1 is lost; broker 3 takes office without the record, and is lost before anybody fetched from it: nobody was told to truncate.
+    /// 3. Broker 2 takes office: the record is there, and in the end it is committed and read. Nothing was lost and nobody read what no leader has.
+    fn take_back(&mut self, end: i64) {
+        loop {
+            let next = self.batches.last_key_value().map_or(0, |(_, batch)| batch.last + 1);
+            let Some(batch) = self.set_aside.get(&next).copied().filter(|batch| batch.last < end) else { return };
+            self.set_aside.remove(&next);
+            self.put(batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::TopicId;
+
+    const TP: Tp = Tp { topic: TopicId(4), partition: 1 };
+
+    fn appended(leader_epoch: u32, first: i64) -> Note {
+        Note::Appended {
+            tp: TP,
+            leader_epoch,
+            first,
+            last: first,
+            crc: 7,
+            producer_id: 3,
+            producer_epoch: 0,
+            first_sequence: 0,
+            transactional: false,
+            control: None,
+            as_leader: true,
+        }
+    }
+
+    fn leads(leader_epoch: u32, end: i64) -> Note {
+        Note::BecameLeader { tp: TP, leader_epoch, end, high_watermark: 0 }
+    }
+
+    #[test]
+    fn a_record_that_one_leader_lacks_may_come_back_with_the_next() {
+        let mut logs = LeaderLogs::default();
+        for note in [leads(0, 0), appended(0, 0), appended(0, 1), leads(1, 1)] {
+            logs.observe(&note);
+        }
+        assert_eq!(logs.batch_at(TP, 1), None, "the leader of epoch 1 does not have it");
+        logs.observe(&leads(2, 2));
+        assert!(logs.batch_at(TP, 1).is_some(), "the leader of epoch 2 does");
+        logs.observe(&leads(3, 1));
+        logs.observe(&appended(3, 1));
+        logs.observe(&leads(4, 2));
+        assert!(logs.batch_at(TP, 1).is_some() && logs.batch_at(TP, 2).is_none(), "overwritten, not doubled");
     }
 }

@@ -146,11 +146,15 @@ impl<L: LogPort, S: Service> Living<'_, L, S> {
     async fn live(mut self, mut batches: mpsc::Receiver<Batch>) -> Ended {
         let idle_commit_ms = self.owner.shared.config.idle_commit_ms;
         loop {
-            let wait_ms = match self.uncommitted {
-                Some((_, since_ms)) => (since_ms + idle_commit_ms).saturating_sub(monotonic_ms()).max(1),
-                None => u64::from(u32::MAX),
+            // Without anything to commit there is no timer: one that is set for ever would never be taken back.
+            let heard = match self.uncommitted {
+                Some((_, since_ms)) => {
+                    let wait_ms = (since_ms + idle_commit_ms).saturating_sub(monotonic_ms()).max(1);
+                    timeout(Duration::from_millis(wait_ms), batches.recv()).await
+                }
+                None => Ok(batches.recv().await),
             };
-            let step = match timeout(Duration::from_millis(wait_ms), batches.recv()).await {
+            let step = match heard {
                 Ok(None) => return Ended::Revoked,
                 Ok(Some(batch)) => self.batch(batch).await,
                 Err(_) => self.publish_position().await,

@@ -168,6 +168,9 @@ pub enum StartPoint {
     Committed(Position),
     /// Nothing was ever committed.
     Nothing,
+    /// A transaction's commit is pending, here or in another partition of this assignment. Its owner may be gone: take over first (a session of its
+    /// transactional id ends it), then look up with [`LogPort::offset_at`].
+    Pending,
 }
 
 /// What a reader hears, in order.

@@ -29,8 +29,11 @@ impl Worker {
         match self.reader.next(soon(ms)).await {
             ConsumerEvent::Assigned { leases, from } => {
                 for (tp, start) in from {
-                    let position = if let StartPoint::Committed(position) = start { position } else { Position::START };
-                    self.reader.seek(tp, position);
+                    match start {
+                        StartPoint::Committed(position) => self.reader.seek(tp, position),
+                        StartPoint::Nothing => self.reader.seek(tp, Position::START),
+                        StartPoint::Pending => unreachable!("this group commits without transactions"),
+                    }
                 }
                 self.leases.extend(leases.into_iter().map(|lease| (lease.tp, lease)));
             }

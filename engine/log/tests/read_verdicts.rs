@@ -6,7 +6,7 @@ use broker::batch::{Batch, ControlKind, Producer, Record};
 use broker::protocol::{CommittedOffset, ErrorCode, FetchedPartition, Isolation, Request, Response};
 use bytes::Bytes;
 use log::native::NativeReader;
-use log::{Anchor, ConsumerEvent, LogPort, Next, Outcome, Position, Reader, Reason, Subscription};
+use log::{Anchor, ConsumerEvent, LogPort, Next, Outcome, Position, Reader, Reason, StartPoint, Subscription};
 use support::fake::{Act, Fake, tp};
 use support::{soon, text};
 
@@ -65,6 +65,53 @@ async fn records_come_from_the_position_on_and_then_nothing() {
     let asked = fake
         .asked(|request| if let Request::Fetch { partitions, .. } = request { Some((partitions[0].offset, partitions[0].last_fetched_epoch)) } else { None });
     assert_eq!((asked[0], asked[1]), ((5, Some(3)), (8, Some(4))), "the epoch of the last record travels with the position");
+}
+
+#[tokio::test]
+async fn a_paused_partition_is_fetched_and_not_delivered() {
+    let fake = fake(vec![fetched(data(5, -1, 3))]).await;
+    let mut reader = reader(&fake, 5).await;
+    reader.pause(tp(0));
+    assert!(matches!(reader.next(soon(200)).await, ConsumerEvent::Nothing));
+    let offsets = fake.asked(|request| if let Request::Fetch { partitions, .. } = request { Some(partitions[0].offset) } else { None });
+    assert!(offsets.starts_with(&[5, 8]), "what came waits, and what comes next is asked for: {offsets:?}");
+    reader.unpause(tp(0));
+    assert!(matches!(reader.next(soon(200)).await, ConsumerEvent::Records { .. }));
+}
+
+/// A group of one member whose committed positions are as the script says.
+async fn group_of_one(positions: Result<Option<CommittedOffset>, ErrorCode>) -> Fake {
+    Fake::start(move |request| match request {
+        Request::JoinGroup { member_id, .. } if member_id.is_empty() => Act::Answer(Response::MemberIdRequired { member_id: "m".into() }),
+        Request::JoinGroup { protocols, .. } => {
+            let members = vec![("m".to_owned(), protocols[0].1.clone())];
+            Act::Answer(Response::JoinGroup { generation: 1, protocol: "range".into(), leader: "m".into(), member_id: "m".into(), members })
+        }
+        Request::SyncGroup { assignments, .. } => Act::Answer(Response::SyncGroup { assignment: assignments[0].1.clone() }),
+        Request::OffsetFetch { partitions, .. } => Act::Answer(Response::OffsetFetch { partitions: partitions.iter().map(|tp| (*tp, positions)).collect() }),
+        Request::Fetch { .. } => Act::Later(30, Response::Fetch { partitions: vec![] }),
+        _ => Act::Usual,
+    })
+    .await
+}
+
+/// The new owner's session ends the transaction of the former one; if it heard of its lease only afterwards, both would wait for the timeout.
+#[tokio::test]
+async fn an_assignment_does_not_wait_for_a_pending_commit() {
+    let committed = CommittedOffset { offset: 7, leader_epoch: None };
+    let table = [
+        (Err(ErrorCode::UnstableOffsetCommit), StartPoint::Pending),
+        (Ok(Some(committed)), StartPoint::Committed(Position { next: Next(7), epoch: None })),
+        (Ok(None), StartPoint::Nothing),
+    ];
+    for (positions, expected) in table {
+        let fake = group_of_one(positions).await;
+        let subscription = Subscription::Group { group: "g".into(), topics: vec!["t".into()], instance_id: None };
+        let mut reader = fake.client().read(subscription, Isolation::ReadCommitted).await.expect("a reader");
+        let ConsumerEvent::Assigned { leases, from } = reader.next(soon(2_000)).await else { panic!("an assignment") };
+        assert_eq!(leases.iter().map(|lease| lease.tp).collect::<Vec<_>>(), [tp(0), tp(1)]);
+        assert_eq!(from, [(tp(0), expected), (tp(1), expected)]);
+    }
 }
 
 #[tokio::test]

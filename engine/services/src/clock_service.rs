@@ -135,7 +135,7 @@ async fn last_tick<L: LogPort>(log: &L, ticks: Tp) -> Result<SystemTick, Service
         Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
     };
     let mut last = SystemTick { sequence: 0, time_ms: 0 };
-    crate::runner::restore::replay(log, ticks, end, |records| {
+    crate::runner::restore::replay(log, ticks, log::Position::START, end, |records| {
         for record in records {
             if let Some(Ok((_, Body::SystemTick(tick)))) = record.value.as_deref().map(wire::frame::decode)
                 && tick.time_ms > last.time_ms

@@ -207,7 +207,7 @@ impl Cluster {
 
 fn core(node: NodeId, address: &str, embedded: bool) -> Box<dyn Core> {
     match (node, embedded) {
-        (0, true) => Box::new(Controller::new(ControllerConfig::single_node())),
+        (0, true) => Box::new(Controller::new(ControllerConfig::beside(1))),
         (0, false) => Box::new(Controller::new(ControllerConfig::default())),
         (_, true) => Box::new(Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(node, address) })),
         (_, false) => Box::new(Broker::new(BrokerConfig::new(node, address))),

@@ -5,10 +5,10 @@
 
 use super::ServiceError;
 use super::machine::Service;
-use super::restore::{last_claims, restore};
+use super::restore::{Journal, restore};
 use super::tenure::{Addressed, Tenure};
 use super::transact::{Ask, Shared};
-use log::{Anchor, Batch, Event, Lease, LogPort, Next, Outcome, Position, Producer, Reason, Tx, TxEnd, TxSession};
+use log::{Anchor, Batch, Event, Lease, LogPort, Next, Outcome, Position, Producer, Reason, SendTicket, Tx, TxEnd, TxSession};
 use runtime::time::{monotonic_ms, sleep, timeout};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,7 +89,16 @@ impl<L: LogPort, S: Service> Owner<L, S> {
         Ok((publisher, tenure, position))
     }
 
-    /// Writes `Owned { epoch: last + 1 }` first of all. In a transaction no elder can come between; without, only the first claim of an epoch counts.
+    /// Writes `Owned { epoch: last + 1 }` first of all, and is sure of *last* only afterwards: the claim's offset comes from a leader that could replicate it,
+    /// and everything before it is read from one that has it.
+    ///
+    /// Seed 71470066141777, scenario `rebalance_storm`, found what happens without:
+    /// 1. broker-1 leads the journal; it is cut off from the other brokers, and the controller hands the leadership on;
+    /// 2. the cut heals, but the controller's word does not reach broker-1: it goes on believing that it leads;
+    /// 3. account-2 takes the partition over at the new leader and claims epoch 2;
+    /// 4. account-1 starts afresh, takes the partition over, and learns from broker-1 who leads: broker-1;
+    /// 5. broker-1 answers with the end from before step 1: the last epoch there is 1;
+    /// 6. account-1 claims epoch 2 as well; the claim finds its way to the new leader, and is committed.
     async fn claim(
         &self,
         publisher: Publisher<L>,
@@ -99,34 +108,63 @@ impl<L: LogPort, S: Service> Owner<L, S> {
         deadline_ms: u64,
     ) -> Result<Publisher<L>, ServiceError> {
         let Shared { log, service, topics, .. } = &*self.shared;
-        let journal_tp = topics[&journal].tp(self.lease.tp.partition);
-        let (last_epoch, _) = last_claims(log, journal_tp, deadline_ms).await?;
-        tenure.begin_epoch(last_epoch + 1);
-        let claim = runtime::rng::Rng::of_node("claim").next_u64();
-        let record = tenure.claim(&service.owned(last_epoch + 1, claim), position.next.0);
+        let mut journal = Journal::new(topics[&journal].tp(self.lease.tp.partition));
+        journal.read_to_end(log, deadline_ms).await?;
+        let epoch = journal.epoch + 1;
+        tenure.begin_epoch(epoch);
+        let record = tenure.claim(&service.owned(epoch, runtime::rng::Rng::of_node("claim").next_u64()), position.next.0);
         match publisher {
             Publisher::Transactions(session) => {
                 let mut tx = session.begin();
-                let _verdict_comes_with_the_commit = tx.send(journal_tp, record);
-                match tx.commit(deadline_ms).await {
+                let ticket = tx.send(journal.tp, record);
+                let end = match self.first_of_epoch(&mut journal, epoch, ticket).await.and_then(|()| nothing_beyond(&journal, position)) {
+                    Ok(()) => tx.commit(deadline_ms).await,
+                    Err(why) => {
+                        let _the_next_session_ends_it_otherwise = tx.abort(deadline_ms).await;
+                        return Err(why);
+                    }
+                };
+                match end {
                     TxEnd::Committed(session) => Ok(Publisher::Transactions(session)),
                     TxEnd::Aborted(_, reason) | TxEnd::Fenced(reason) | TxEnd::InDoubt(reason) => Err(ServiceError::Log(reason)),
                 }
             }
             Publisher::Plain(mut producer) => {
-                match producer.send(journal_tp, record, deadline_ms).outcome().await {
-                    Outcome::Done(_) => {}
-                    Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
-                }
-                let (epoch, claims) = last_claims(log, journal_tp, deadline_ms).await?;
-                if epoch != last_epoch + 1 || claims.first() != Some(&claim) {
-                    runtime::reached!("claim_lost");
-                    return Err(ServiceError::Log(Reason::Ended(format!("epoch {} was claimed by another owner", last_epoch + 1))));
-                }
+                let ticket = producer.send(journal.tp, record, deadline_ms);
+                self.first_of_epoch(&mut journal, epoch, ticket).await?;
                 Ok(Publisher::Plain(producer))
             }
         }
     }
+
+    /// Waits for the claim's offset and reads everything before it. Only the first claim of an epoch counts.
+    async fn first_of_epoch(&self, journal: &mut Journal, epoch: u32, claim: SendTicket) -> Result<(), ServiceError> {
+        let offset = match claim.outcome().await {
+            Outcome::Done(acked) => acked.offset,
+            Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
+        };
+        let Some(offset) = offset else {
+            return Err(ServiceError::Log(Reason::Ended("the log did not tell the offset of a claim".to_owned())));
+        };
+        journal.read_to(&self.shared.log, Next(offset)).await?;
+        if journal.epoch >= epoch {
+            runtime::reached!("claim_lost");
+            return Err(ServiceError::Log(Reason::Ended(format!("epoch {epoch} was claimed by another owner"))));
+        }
+        Ok(())
+    }
+}
+
+/// The committed position, too, may come from a coordinator that was deposed and does not know. With transactions the journal cannot be ahead of it.
+fn nothing_beyond(journal: &Journal, position: Position) -> Result<(), ServiceError> {
+    if journal.published > position.next {
+        runtime::reached!("committed_position_was_old");
+        return Err(ServiceError::Log(Reason::Ended(format!(
+            "the journal knows of input up to {:?}, the committed position is {:?}",
+            journal.published, position.next
+        ))));
+    }
+    Ok(())
 }
 
 /// A tenure that has taken over.

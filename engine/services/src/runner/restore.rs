@@ -13,7 +13,7 @@ const STALL_MS: u64 = 10_000;
 /// Applies every record of `tp` before `upto`; what the machine puts out meanwhile was put out before.
 pub async fn restore<L: LogPort, S: Service>(log: &L, tp: Tp, upto: Next, tenure: &mut Tenure<S>) -> Result<(), ServiceError> {
     let mut failed = None;
-    replay(log, tp, upto, |records| {
+    replay(log, tp, Position::START, upto, |records| {
         if failed.is_none() {
             failed = tenure.apply(records).err();
         }
@@ -25,42 +25,59 @@ pub async fn restore<L: LogPort, S: Service>(log: &L, tp: Tp, upto: Next, tenure
     }
 }
 
-/// The highest epoch claimed in a journal partition so far, 0 if none, and the claims of it in log order.
-pub async fn last_claims<L: LogPort>(log: &L, journal: Tp, deadline_ms: u64) -> Result<(u32, Vec<u64>), ServiceError> {
-    let end = match log.offset_at(journal, Anchor::End(Isolation::ReadCommitted), deadline_ms).await {
-        Outcome::Done(position) => position.map_or(Next(0), |position| position.next),
-        Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
-    };
-    let mut epoch = 0;
-    let mut claims = Vec::new();
-    replay(log, journal, end, |records| {
-        for (claimed, claim) in records.iter().filter_map(claim_of) {
-            if claimed > epoch {
-                epoch = claimed;
-                claims.clear();
-            }
-            if claimed == epoch {
-                claims.push(claim);
-            }
+/// What the journal of a partition says of its owners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// Where its partition is.
+    pub tp: Tp,
+    /// Read up to here.
+    pub at: Position,
+    /// The highest epoch claimed, 0 if none.
+    pub epoch: u32,
+    /// The input was published up to here, at least.
+    pub published: Next,
+}
+
+impl Journal {
+    /// Nothing read yet.
+    pub fn new(tp: Tp) -> Self {
+        Journal { tp, at: Position::START, epoch: 0, published: Next(0) }
+    }
+
+    /// Reads on to the end, as whoever answers sees it. A leader that was deposed and does not know answers with an old end: what comes of this is a guess.
+    pub async fn read_to_end<L: LogPort>(&mut self, log: &L, deadline_ms: u64) -> Result<(), ServiceError> {
+        match log.offset_at(self.tp, Anchor::End(Isolation::ReadCommitted), deadline_ms).await {
+            Outcome::Done(end) => self.read_to(log, end.map_or(Next(0), |end| end.next)).await,
+            Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(ServiceError::Log(reason)),
         }
-    })
-    .await?;
-    Ok((epoch, claims))
-}
+    }
 
-fn claim_of(record: &Delivered) -> Option<(u32, u64)> {
-    match wire::frame::decode(record.value.as_deref()?).ok()?.1 {
-        Body::AccountEvent(AccountEvent::Owned { epoch, claim }) | Body::OrderEvent(OrderEvent::Owned { epoch, claim }) => Some((epoch, claim)),
-        _ => None,
+    /// Reads on to an offset that is known to exist, from a leader that has it.
+    pub async fn read_to<L: LogPort>(&mut self, log: &L, upto: Next) -> Result<(), ServiceError> {
+        let (mut epoch, mut published) = (self.epoch, self.published);
+        self.at = replay(log, self.tp, self.at, upto, |records| {
+            for (stamp, body) in records.iter().filter_map(|record| wire::frame::decode(record.value.as_deref()?).ok()) {
+                match body {
+                    Body::AccountEvent(AccountEvent::Owned { epoch: claimed, .. }) | Body::OrderEvent(OrderEvent::Owned { epoch: claimed, .. }) => {
+                        epoch = epoch.max(claimed);
+                    }
+                    _ => published = published.max(Next(stamp.cause.saturating_add(1))),
+                }
+            }
+        })
+        .await?;
+        (self.epoch, self.published) = (epoch, published);
+        Ok(())
     }
 }
 
-/// Gives every committed record of `tp` before `upto` to `each`, in order. Ends at the *position*: the last offsets may hold no record at all.
-pub(crate) async fn replay<L: LogPort>(log: &L, tp: Tp, upto: Next, mut each: impl FnMut(&[Delivered])) -> Result<(), ServiceError> {
-    if upto <= Next(0) {
-        return Ok(());
+/// Gives every committed record of `tp` from `from` on and before `upto` to `each`, in order. Ends at the *position*, which it tells: the last offsets may
+/// hold no record at all.
+pub(crate) async fn replay<L: LogPort>(log: &L, tp: Tp, from: Position, upto: Next, mut each: impl FnMut(&[Delivered])) -> Result<Position, ServiceError> {
+    if upto <= from.next {
+        return Ok(from);
     }
-    let mut reader = log.read(Subscription::Assigned(vec![(tp, Position::START)]), Isolation::ReadCommitted).await.map_err(ServiceError::Log)?;
+    let mut reader = log.read(Subscription::Assigned(vec![(tp, from)]), Isolation::ReadCommitted).await.map_err(ServiceError::Log)?;
     let mut heard_ms = monotonic_ms();
     loop {
         let at = match reader.next(heard_ms + STALL_MS).await {
@@ -69,16 +86,16 @@ pub(crate) async fn replay<L: LogPort>(log: &L, tp: Tp, upto: Next, mut each: im
                 if count > 0 {
                     each(&batch.records[..count]);
                 }
-                batch.position.next
+                batch.position
             }
-            ConsumerEvent::Progress { position, .. } => position.next,
+            ConsumerEvent::Progress { position, .. } => position,
             ConsumerEvent::Nothing => return Err(ServiceError::Stalled { tp, upto }),
             ConsumerEvent::Fatal(reason) => return Err(ServiceError::Log(reason)),
             ConsumerEvent::OutOfRange { .. } | ConsumerEvent::Truncated { .. } => return Err(ServiceError::InputGone { tp }),
             ConsumerEvent::Assigned { .. } | ConsumerEvent::Revoking { .. } | ConsumerEvent::Lost { .. } => continue,
         };
-        if at >= upto {
-            return Ok(());
+        if at.next >= upto {
+            return Ok(at);
         }
         heard_ms = monotonic_ms();
     }

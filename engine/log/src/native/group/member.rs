@@ -176,14 +176,16 @@ impl Member {
         }
     }
 
-    /// Asks what the group has committed until everything is stable (A46).
+    /// Asks what the group has committed (A46). A pending transaction is not waited for: only who takes over can end it before its timeout.
     fn positions(&self, tps: &[Tp]) -> BoxFuture<'static, Vec<(Tp, StartPoint)>> {
         let (shared, group, tps) = (self.shared.clone(), self.group.clone(), tps.to_vec());
         Box::pin(async move {
             let mut coordinator = Coordinator::new(CoordinatorKind::Group, group.clone(), shared.cluster.links());
             for attempt in 1.. {
-                if let Ok(found) = shared.committed(&mut coordinator, &group, &tps).await {
-                    return found.into_iter().map(|(tp, position)| (tp, position.map_or(StartPoint::Nothing, StartPoint::Committed))).collect();
+                match shared.committed(&mut coordinator, &group, &tps).await {
+                    Ok(found) => return found.into_iter().map(|(tp, position)| (tp, position.map_or(StartPoint::Nothing, StartPoint::Committed))).collect(),
+                    Err(Failure::Refused(ErrorCode::UnstableOffsetCommit)) => return tps.into_iter().map(|tp| (tp, StartPoint::Pending)).collect(),
+                    Err(_) => {}
                 }
                 shared.back_off(attempt, u64::MAX).await;
             }

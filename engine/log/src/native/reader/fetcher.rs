@@ -118,8 +118,9 @@ impl Fetcher {
         wakes_at_ms
     }
 
+    /// Paused or not: one that goes on must not wait for the end of a long poll that left it out.
     fn is_wanted(&self, held: &Held, now_ms: u64) -> bool {
-        !held.paused && !held.halted && held.not_before_ms <= now_ms && held.buffered_records() < self.shared.config.prefetch_records_max
+        !held.halted && held.not_before_ms <= now_ms && held.buffered_records() < self.shared.config.prefetch_records_max
     }
 
     fn ask(&mut self, leader: &Leader, asked: Vec<Asked>, is_partial: bool) {

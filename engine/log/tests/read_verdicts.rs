@@ -67,18 +67,6 @@ async fn records_come_from_the_position_on_and_then_nothing() {
     assert_eq!((asked[0], asked[1]), ((5, Some(3)), (8, Some(4))), "the epoch of the last record travels with the position");
 }
 
-#[tokio::test]
-async fn a_paused_partition_is_fetched_and_not_delivered() {
-    let fake = fake(vec![fetched(data(5, -1, 3))]).await;
-    let mut reader = reader(&fake, 5).await;
-    reader.pause(tp(0));
-    assert!(matches!(reader.next(soon(200)).await, ConsumerEvent::Nothing));
-    let offsets = fake.asked(|request| if let Request::Fetch { partitions, .. } = request { Some(partitions[0].offset) } else { None });
-    assert!(offsets.starts_with(&[5, 8]), "what came waits, and what comes next is asked for: {offsets:?}");
-    reader.unpause(tp(0));
-    assert!(matches!(reader.next(soon(200)).await, ConsumerEvent::Records { .. }));
-}
-
 /// A group of one member whose committed positions are as the script says.
 async fn group_of_one(positions: Result<Option<CommittedOffset>, ErrorCode>) -> Fake {
     Fake::start(move |request| match request {

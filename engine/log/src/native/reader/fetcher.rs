@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// A fetch waits no longer than this while a partition of the same leader is left out of it: it should not wait long for its turn.
+/// A fetch waits no longer than this while a partition of the same leader is left out of it, paused or full: it should not wait long for its turn.
 const SHORT_WAIT_MS: u64 = 20;
 
 /// Answers in a row that cannot be read before the reader gives up.
@@ -103,7 +103,7 @@ impl Fetcher {
             let (_, asked, is_partial) = wanted.entry(leader.node).or_insert_with(|| (leader, Vec::new(), false));
             match held.position.filter(|_| self.is_wanted(held, now_ms)) {
                 Some(from) => asked.push(Asked { tp: *tp, seeks: held.seeks, from }),
-                None => *is_partial |= !held.paused && !held.halted,
+                None => *is_partial |= held.position.is_some() && !held.halted,
             }
         }
         drop(state);
@@ -118,9 +118,9 @@ impl Fetcher {
         wakes_at_ms
     }
 
-    /// Paused or not: one that goes on must not wait for the end of a long poll that left it out.
+    /// A paused partition is not fetched: what comes meanwhile waits at the leader, where it becomes one batch.
     fn is_wanted(&self, held: &Held, now_ms: u64) -> bool {
-        !held.halted && held.not_before_ms <= now_ms && held.buffered_records() < self.shared.config.prefetch_records_max
+        !held.paused && !held.halted && held.not_before_ms <= now_ms && held.buffered_records() < self.shared.config.prefetch_records_max
     }
 
     fn ask(&mut self, leader: &Leader, asked: Vec<Asked>, is_partial: bool) {

@@ -12,7 +12,7 @@ pub const CRASH_MID_COMMIT: Scenario = Scenario {
     shape: three_brokers,
     mix: || {
         vec![
-            share("broker_crash", 5..=8, 0),
+            share("broker_crash", 6..=9, 0),
             share("partition", 1..=3, 30),
             share("process_pause", 0..=2, 50),
             share("response_lost", 4..=10, 10),

@@ -12,7 +12,7 @@ pub const STEADY_FLOW: Scenario = Scenario {
     shape: three_brokers,
     mix: || {
         vec![
-            share("broker_crash", 3..=5, 5),
+            share("broker_crash", 4..=6, 5),
             share("controller_crash", 0..=2, 30),
             share("partition", 2..=5, 5),
             share("process_pause", 0..=3, 25),

@@ -5,6 +5,7 @@ mod no_transactions;
 mod partition_and_heal;
 mod power_loss;
 mod rebalance_storm;
+mod reference;
 mod single_node_power_loss;
 mod smoke;
 mod steady_flow;
@@ -42,6 +43,7 @@ pub const ALL: &[&Scenario] = &[
     &partition_and_heal::PARTITION_AND_HEAL,
     &power_loss::POWER_LOSS,
     &rebalance_storm::REBALANCE_STORM,
+    &reference::REFERENCE,
     &single_node_power_loss::SINGLE_NODE_POWER_LOSS,
     &smoke::SMOKE,
     &steady_flow::STEADY_FLOW,

@@ -6,7 +6,7 @@ use super::{Scenario, share, three_brokers};
 pub const REBALANCE_STORM: Scenario = Scenario {
     name: "rebalance_storm",
     about: "members join, leave, die and stand still, again and again",
-    weight: 18,
+    weight: 17,
     marks: &["machine_rebuilt", "partition_taken_over"],
     orders: 1_100..=1_400,
     shape: three_brokers,

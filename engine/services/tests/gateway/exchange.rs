@@ -1,5 +1,7 @@
 //! Account, matching engine and wallet on a log in memory, one owner each for ever; and a gateway before them.
 
+#![allow(clippy::disallowed_types, reason = "these tests run in real time only")]
+
 use crate::memory_log::MemoryLog;
 use log::history::Silent;
 use log::{LogPort, Outcome, Record, TopicInfo, Tp};

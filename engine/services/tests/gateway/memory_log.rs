@@ -1,5 +1,7 @@
 //! A log in memory: plain sends and assigned readers, and a switch for what becomes of the next sends to a topic.
 
+#![allow(clippy::disallowed_types, reason = "these tests run in real time only")]
+
 use log::{
     Acked, Anchor, Batch, Caps, ConsumerEvent, Delivered, Durability, GroupProof, Isolation, LogPort, Next, Outcome, Position, Producer, Reader, Reason,
     Record, SendTicket, Subscription, TopicId, TopicInfo, TopicSpec, Tp, Tx, TxEnd, TxSession,

@@ -82,8 +82,13 @@ impl<L: LogPort, S: Service> Owner<L, S> {
             Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
         };
         let mut tenure = Tenure::new(service, self.input, tp.partition, partitions.clone(), config.tick_ms);
-        let Some(journal) = service.journal() else { return Ok((publisher, tenure, position)) };
+        // A policy keeps nothing but what counts as seen, and needs that. Seed 147, scenario `no_transactions`:
+        // 1. matching_engine-1 sends events up to offset 370 and is gone before it commits its position;
+        // 2. wallet-3 acts on them, commits 371, and leaves;
+        // 3. wallet-1 goes on from 371, with nothing seen;
+        // 4. matching_engine-2 takes over and sends the same events once more, from offset 372 on: they do not count, and wallet-1 acts on them.
         restore(log, tp, position.next, &mut tenure).await?;
+        let Some(journal) = service.journal() else { return Ok((publisher, tenure, position)) };
         let publisher = self.claim(publisher, &mut tenure, journal, position, deadline_ms).await?;
         runtime::reached!("partition_taken_over");
         Ok((publisher, tenure, position))

@@ -102,9 +102,26 @@ fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>
         (None, None) => Default::default(),
     };
     let checked = scores.iter().map(|(name, finding)| (name.clone(), (finding.checked, finding.remark.clone()))).collect();
+    let broken = scores.iter().filter(|(_, finding)| finding.violation.is_some()).map(|(name, _)| name.clone()).collect();
     let (seed, scenario, simulated_ms) = (plan.seed, plan.scenario.clone(), simulated_us / 1_000);
-    let report =
-        SeedReport { seed, scenario, class, what, headline, facts, checked, tally, reached, digest, simulated_ms, messages, ack_us, cpu_ms: 0, peak_kb: 0 };
+    let report = SeedReport {
+        seed,
+        scenario,
+        class,
+        what,
+        headline,
+        facts,
+        broken,
+        checked,
+        tally,
+        reached,
+        digest,
+        simulated_ms,
+        messages,
+        ack_us,
+        cpu_ms: 0,
+        peak_kb: 0,
+    };
     Judged { report, scores, violation, crash, thread_is_lost: lost, history, orders }
 }
 

@@ -36,6 +36,8 @@ pub struct SeedReport {
     pub headline: String,
     /// The facts behind it.
     pub facts: Vec<String>,
+    /// Every invariant that was violated, by name.
+    pub broken: Vec<String>,
     /// Evaluations and remark of each invariant.
     pub checked: BTreeMap<String, (u64, String)>,
     /// What the run did.

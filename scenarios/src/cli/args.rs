@@ -106,9 +106,9 @@ pub struct Sweep {
     /// Seeds begin at a number made of a commit's hash.
     #[arg(long)]
     pub from_commit: Option<String>,
-    /// Ends at the first failing seed.
+    /// Ends at the first seed that breaks this invariant.
     #[arg(long)]
-    pub stop_at_first: bool,
+    pub until: Option<String>,
 }
 
 fn parse_range(text: &str) -> Result<Range<u64>, String> {

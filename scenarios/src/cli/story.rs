@@ -1,7 +1,7 @@
 //! A run told in a few lines: faults, what the cluster did about them, what the services said.
 
 use log::history::{FaultPhase, Phase};
-use log::{Event, Tp, TopicId};
+use log::{Event, TopicId, Tp};
 use scenarios::judge::Judged;
 use scenarios::operation::{Ask, Operation};
 use sim::Entry;

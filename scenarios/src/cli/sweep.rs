@@ -51,7 +51,7 @@ pub fn run(args: &args::Sweep) -> u8 {
         for report in reports {
             if report.class != Class::Pass {
                 println!("\r{}", failure_line(&report));
-                if args.stop_at_first {
+                if args.until.as_ref().is_some_and(|name| report.broken.contains(name)) {
                     stop.store(true, Ordering::Relaxed);
                 }
             }
@@ -103,6 +103,7 @@ fn died(task: &Task, ended: String) -> SeedReport {
         what: "worker".to_owned(),
         headline: ended,
         facts: Vec::new(),
+        broken: Vec::new(),
         checked: Default::default(),
         tally: Tally::default(),
         reached: Reached::default(),
@@ -122,7 +123,9 @@ fn failure_line(report: &SeedReport) -> String {
         Class::Nondeterminism => "NOT DETERMINISTIC",
         _ => "FAIL",
     };
-    format!("  {word:<8} seed {}  {}  {}: {}     {}", grouped(report.seed), report.scenario, report.what, report.headline, report.reproduce())
+    let others: Vec<&str> = report.broken.iter().map(String::as_str).filter(|name| *name != report.what).collect();
+    let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+    format!("  {word:<8} seed {}  {}  {}{also}: {}     {}", grouped(report.seed), report.scenario, report.what, report.headline, report.reproduce())
 }
 
 impl Totals {

@@ -50,7 +50,7 @@ pub fn prove(root: &Path, plants: &[Plant]) -> Result<bool> {
         *seeds = (*seeds).max(grown.seeds);
     }
     for (scenario, seeds) in seeds_by_scenario {
-        let code = process::code(sweep(&unpatched, root, scenario, seeds)?.stdout(std::process::Stdio::null()))?;
+        let code = process::code(sweep(&unpatched, root, scenario, seeds, None)?.stdout(std::process::Stdio::null()))?;
         println!("{:<36} {:<32} {:>16}", "(unpatched)", scenario, if code == 0 { format!("{seeds} pass") } else { format!("exit {code}") });
         sound &= code == 0;
     }
@@ -61,7 +61,7 @@ pub fn prove(root: &Path, plants: &[Plant]) -> Result<bool> {
 struct Grown {
     rebuild_seconds: u64,
     exit: u8,
-    /// First invariant that was broken, as the sweep names it.
+    /// The named invariant if a seed broke it, else the first that was broken.
     caught: Option<String>,
     /// Seeds run until it was caught, or all of them.
     seeds: u64,
@@ -86,8 +86,10 @@ fn grow(scratch: &Scratch, plant: &Plant) -> Result<Grown> {
     let start = Instant::now();
     let sim = World::Madsim.build_sim(&scratch.tree, Some(&scratch.target))?;
     let rebuild_seconds = start.elapsed().as_secs();
-    let (exit, text) = process::output_and_code(&mut sweep(&sim, &scratch.tree, &plant.scenario, SEEDS_MAX)?)?;
-    let found = first_failure(&text);
+    let (exit, text) = process::output_and_code(&mut sweep(&sim, &scratch.tree, &plant.scenario, SEEDS_MAX, Some(&plant.invariant))?)?;
+    let failures = failures(&text);
+    let named = failures.iter().filter(|(_, broken)| broken.contains(&plant.invariant)).map(|(seed, _)| (*seed, plant.invariant.clone())).min();
+    let found = named.or_else(|| failures.first().map(|(seed, broken)| (*seed, broken[0].clone())));
     if exit == 2 {
         bail!("plant {}: sim did not understand its command line", plant.name);
     }
@@ -95,20 +97,25 @@ fn grow(scratch: &Scratch, plant: &Plant) -> Result<Grown> {
     Ok(Grown { rebuild_seconds, exit, caught: found.map(|(_, invariant)| invariant), seeds })
 }
 
-fn sweep(sim: &Path, root: &Path, scenario: &str, seeds: u64) -> Result<std::process::Command> {
+fn sweep(sim: &Path, root: &Path, scenario: &str, seeds: u64, until: Option<&str>) -> Result<std::process::Command> {
     let mut command = sim_command(sim, root)?;
-    command.args(["sweep", "--seeds", &format!("0..{seeds}"), "--scenario", scenario, "--stop-at-first"]);
+    command.args(["sweep", "--seeds", &format!("0..{seeds}"), "--scenario", scenario]);
+    command.args(until.map(|invariant| ["--until", invariant]).iter().flatten());
     Ok(command)
 }
 
-/// Seed and invariant of the sweep's first line `FAIL seed <seed> <scenario> <invariant>: …`; a liveness failure says STUCK.
-fn first_failure(text: &str) -> Option<(u64, String)> {
+/// Seed and broken invariants of each of the sweep's lines `FAIL seed <seed> <scenario> <invariant> (also <invariant>, …): …`; a liveness failure says STUCK.
+fn failures(text: &str) -> Vec<(u64, Vec<String>)> {
     let failures = text.lines().filter(|line| ["FAIL", "STUCK", "CRASH", "NOT DETERMINISTIC"].iter().any(|kind| line.trim_start().starts_with(kind)));
-    failures.into_iter().find_map(|line| {
-        let mut words = line.split_whitespace().skip_while(|word| *word != "seed").skip(1);
-        let (seed, _scenario, invariant) = (words.next()?, words.next()?, words.next()?);
-        Some((seed.replace(',', "").parse().ok()?, invariant.trim_end_matches(':').to_owned()))
-    })
+    let failure = |line: &str| {
+        let (_, rest) = line.split_once("seed ")?;
+        let (numbered, _headline) = rest.split_once(": ")?;
+        let mut words = numbered.split_whitespace();
+        let (seed, _scenario) = (words.next()?.replace(',', "").parse().ok()?, words.next()?);
+        let broken = words.filter(|word| *word != "(also").map(|word| word.trim_end_matches([',', ')']).to_owned()).collect();
+        Some((seed, broken))
+    };
+    failures.filter_map(failure).collect()
 }
 
 #[cfg(test)]
@@ -120,12 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn the_failing_seed_is_read_from_the_sweeps_line() {
-        let line = "  FAIL     seed 9,118,224  crash_mid_commit  no_lost_order: order 7 is gone     cargo xtask sim --scenario crash_mid_commit --seed 9118224";
-        assert_eq!(first_failure(&format!("  0:12   3 seeds · 1 failed · 0 stuck\n{line}\nFAIL  (exit 10)\n")), Some((9_118_224, "no_lost_order".to_owned())));
-        assert_eq!(first_failure("  STUCK    seed 3  smoke  eventually_settled: 4 orders     cargo"), Some((3, "eventually_settled".to_owned())));
-        assert_eq!(first_failure("  NOT DETERMINISTIC seed 3  smoke  nondeterminism: digest"), Some((3, "nondeterminism".to_owned())));
-        assert_eq!(first_failure("PASS  12 seeds\nFAIL  (exit 10)\n"), None);
+    fn failing_seeds_and_all_that_they_broke_are_read_from_the_sweeps_lines() {
+        let line = "  FAIL     seed 9,118,224  crash_mid_commit  no_lost_order: order 7: gone     cargo xtask sim --scenario crash_mid_commit --seed 9118224";
+        let text = format!("  0:12   3 seeds · 1 failed · 0 stuck\n{line}\nFAIL  (exit 10)\n");
+        assert_eq!(failures(&text), [(9_118_224, vec!["no_lost_order".to_owned()])]);
+        assert_eq!(failures("  STUCK    seed 3  smoke  eventually_settled: 4 orders     cargo"), [(3, vec!["eventually_settled".to_owned()])]);
+        assert_eq!(failures("  NOT DETERMINISTIC seed 3  smoke  nondeterminism: digest"), [(3, vec!["nondeterminism".to_owned()])]);
+        let several = failures("  FAIL     seed 0  smoke  single_writer (also gapless_sequence, settled_once): two nodes");
+        assert_eq!(several, [(0, vec!["single_writer".to_owned(), "gapless_sequence".to_owned(), "settled_once".to_owned()])]);
+        assert_eq!(failures("PASS  12 seeds\nFAIL  (exit 10)\n"), []);
     }
 
     #[test]

@@ -62,12 +62,20 @@ pub fn run(args: &args::Sweep) -> u8 {
     finish(args, &totals, begun)
 }
 
-/// One job: a worker process and the seeds that it is given.
+/// A worker process ends after so many seeds. Measured over 130 seeds: a run leaves about 0.6 MB in its process, tasks of the simulated executor that wait for
+/// each other and that nobody drops; a sweep that runs day and night must not grow.
+const SEEDS_PER_LIFE: u64 = 40;
+
+/// One job: one worker process after the other, and the seeds that they are given.
 fn work(args: &args::Sweep, begun: Instant, seeds: &Mutex<Box<dyn Iterator<Item = u64> + Send>>, stop: &AtomicBool, reports: &mpsc::Sender<SeedReport>) {
-    let mut worker = Worker::new();
+    let (mut worker, mut judged) = (Worker::new(), 0);
     while !stop.load(Ordering::Relaxed) && args.time.is_none_or(|time| begun.elapsed() < time) {
         let Some(seed) = seeds.lock().expect("a job does not panic while it draws").next() else { break };
         let task = Task { seed, scenario: args.scenario.clone() };
+        judged += 1;
+        if judged % SEEDS_PER_LIFE == 0 {
+            worker.end();
+        }
         let mut report = worker.judge(&task).unwrap_or_else(|ended| died(&task, ended));
         if report.class != Class::Pass && report.what != "worker" {
             report = in_a_fresh_process(&task, report);

@@ -118,8 +118,36 @@ pub fn check(history: &[Entry], law: Law, final_read: bool) -> Vec<(&'static str
     ALL.iter().map(|anomaly| (anomaly.name(), anomaly.find(&observed).under(law))).collect()
 }
 
+/// The row that stands for every anomaly that was looked for and not found.
+pub const ABSENT: &str = "kafka_anomalies";
+
+/// What was found, for a screen: each anomaly that was found, or that there was nothing to look for in, by its name; all others in one row.
+pub fn summary(found: Vec<(&'static str, Finding)>) -> Vec<(&'static str, Finding)> {
+    let (absent, mut rows): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, finding)| finding.violation.is_none() && finding.checked > 0);
+    let remarks = absent.iter().filter(|(_, finding)| !finding.remark.is_empty()).map(|(name, finding)| format!("{name}: {}", finding.remark));
+    let remark = [format!("{} kinds absent", absent.len())].into_iter().chain(remarks).collect::<Vec<_>>().join(" · ");
+    rows.push((ABSENT, Finding { checked: absent.iter().map(|(_, finding)| finding.checked).sum(), violation: None, remark }));
+    rows
+}
+
 #[cfg(test)]
 mod tests {
+    use super::hand_made::*;
+    use super::*;
+
+    #[test]
+    fn a_screen_names_what_was_found_and_counts_the_rest() {
+        let mut story = Story::default();
+        story.sent("a", P, 1, 4);
+        story.polled("r", P, &[(3, 7), (5, 8)]);
+        let rows = summary(check(story.entries(), Law::Ours, true));
+        let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["int_poll_skip", "lost_write", ABSENT]);
+        assert_eq!(rows[2].1.remark, "14 kinds absent");
+        let rows = summary(check(&[], Law::Ours, true));
+        assert!(rows.len() > 1, "an empty history shows nothing: {rows:?}");
+    }
+
     #[test]
     fn the_list_is_alphabetical() {
         assert!(super::ALL.is_sorted_by(|a, b| a.name() < b.name()));

@@ -10,6 +10,7 @@ use crate::workload::{Action, Market, Workload};
 use hdrhistogram::Histogram;
 use log::Event;
 use log::history::Phase;
+use sim::checkers::Law;
 use sim::invariants::{Finding, Violation};
 use sim::{Crash, Ended, Entry, Plan, RunOutcome, Settings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +89,8 @@ fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>
             let of_log = sim::invariants::check(&history, sim::invariants::all());
             scores.extend(of_log.into_iter().map(|(name, finding)| (name.to_owned(), finding)));
             scores.extend(invariants::ALL.iter().map(|invariant| (invariant.name().to_owned(), invariant.check(&evidence))));
+            let anomalies = sim::checkers::check(&history, Law::Ours, left.settling.settled_ms.is_some());
+            scores.extend(sim::checkers::summary(anomalies).into_iter().map(|(name, finding)| (name.to_owned(), finding)));
         }
         Ended::Crashed(panic) => crash = Some(panic),
         Ended::Stalled(panic) => (crash, lost) = (Some(panic), true),

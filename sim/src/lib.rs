@@ -3,12 +3,13 @@
 //!
 //! * [`world`]: nodes, network, disks and clocks under one seed, and the verbs that faults are made of.
 //! * [`history`]: facts taken at the ports, their digest, JSON Lines.
-//! * [`invariants`]: properties of the log, one per file.
+//! * [`invariants`]: properties of the log, one per file; [`checkers`]: Jepsen's anomalies, judged by what clients were told.
 //! * [`plan`]: a run as data; [`shrink`]: a smaller plan that breaks the same invariant; [`meta`]: is the harness itself deterministic?
 //! * [`report`]: the screens. [`conformance`]: what every Disk must do.
 //!
 //! **Architecture invariants.** Invariants read the history and nothing else. Only `world/` names a cfg. A fault can do only what [`World`] offers.
 
+pub mod checkers;
 pub mod conformance;
 pub mod history;
 pub mod invariants;

@@ -270,6 +270,37 @@ fn a52_a_million_heartbeats_set_no_timer_of_their_own() {
 }
 
 #[test]
+fn a54_a_cooperative_handover_takes_two_rounds_in_which_what_is_kept_stays_owned() {
+    let mut driver = Driver::groups();
+    let first = invite(&mut driver);
+    let joins = driver.send(join(&first));
+    assert_eq!(joined(&driver, joins).0, 1);
+    let alone = driver.send(sync(&first, 1, &[(&first, "p0 p1")]));
+    assert_eq!(part(&driver, alone), Bytes::from("p0 p1"));
+    // Round one: the second gets nothing that the first has not given up; the first keeps p0 through the barrier.
+    let second = invite(&mut driver);
+    let second_joins = driver.send(join(&second));
+    assert_eq!(driver.call(heartbeat(&first, 1)), Response::Error(ErrorCode::RebalanceInProgress));
+    let first_joins = driver.send(join_as(&first, None, "topics, owns p0 p1"));
+    assert_eq!((joined(&driver, first_joins).0, joined(&driver, second_joins).0), (2, 2));
+    let second_syncs = driver.send(sync(&second, 2, &[]));
+    driver.send(sync(&first, 2, &[(&first, "p0"), (&second, "")]));
+    assert_eq!(part(&driver, second_syncs), Bytes::from(""));
+    // Round two begins because the first says that it owns less: the leader shares from what members say, not from what it gave.
+    let first_joins = driver.send(join_as(&first, None, "topics, owns p0"));
+    assert_eq!(driver.call(heartbeat(&second, 2)), Response::Error(ErrorCode::RebalanceInProgress));
+    let second_joins = driver.send(join(&second));
+    let Some(Response::JoinGroup { generation: 3, members, .. }) = driver.reply(first_joins) else { panic!("the first leads generation 3") };
+    assert!(members.contains(&(first.clone(), Bytes::from("topics, owns p0"))), "{members:?}");
+    assert_eq!(joined(&driver, second_joins).0, 3);
+    let second_syncs = driver.send(sync(&second, 3, &[]));
+    driver.send(sync(&first, 3, &[(&first, "p0"), (&second, "p1")]));
+    assert_eq!(part(&driver, second_syncs), Bytes::from("p1"));
+    assert_eq!(driver.call(heartbeat(&second, 2)), Response::Error(ErrorCode::IllegalGeneration), "ownership built on the round before");
+    assert_eq!(generations(&driver), [(1, 1), (2, 2), (3, 2)]);
+}
+
+#[test]
 fn a55_a_static_member_comes_back_to_its_part_and_the_older_duplicate_is_fenced() {
     let mut driver = Driver::groups();
     let first_joins = driver.send(join_as("", Some("pod-0"), "topics"));

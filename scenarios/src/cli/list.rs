@@ -15,6 +15,10 @@ pub fn run() -> u8 {
     for invariant in sim::invariants::all() {
         println!("  {}", invariant.name());
     }
+    println!("\nanomalies of the log");
+    for anomaly in sim::checkers::ALL {
+        println!("  {}", anomaly.name());
+    }
     println!("\ninvariants of the exchange");
     for invariant in scenarios::invariants::ALL {
         println!("  {}", invariant.name());

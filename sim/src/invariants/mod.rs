@@ -75,12 +75,12 @@ impl Finding {
 }
 
 /// A fact as violations cite it: `#184201 3m 12.480s broker-1  what`.
-fn cite(entry: &Entry, what: impl std::fmt::Display) -> String {
+pub(crate) fn cite(entry: &Entry, what: impl std::fmt::Display) -> String {
     format!("#{} {} {}  {what}", entry.ordinal, crate::report::time(entry.at_us), entry.node)
 }
 
 /// A place in the log, in words.
-fn at(tp: log::Tp, offset: i64) -> String {
+pub(crate) fn at(tp: log::Tp, offset: i64) -> String {
     format!("topic {} partition {} offset {offset}", tp.topic.0, tp.partition)
 }
 

@@ -13,6 +13,7 @@ const LISTS: &[(&str, &str, &str)] = &[
     ("faults/src", "faults/src/lib.rs", "impl Fault for "),
     ("scenarios/src/invariants", "scenarios/src/invariants/mod.rs", "impl Invariant for "),
     ("scenarios/src/scenarios", "scenarios/src/scenarios/mod.rs", ": Scenario = "),
+    ("sim/src/checkers", "sim/src/checkers/mod.rs", "impl Anomaly for "),
     ("sim/src/invariants", "sim/src/invariants/mod.rs", "impl Invariant for "),
     ("xtask/src/commands", "xtask/src/commands/mod.rs", "pub const COMMAND: Command ="),
     ("xtask/src/rules", "xtask/src/rules/mod.rs", "pub const RULE: Rule ="),

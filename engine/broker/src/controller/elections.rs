@@ -1,4 +1,5 @@
-//! Elections: from the in-sync set only (A18 without ELR). The last member of an ISR stays in it, dead or alive: nobody else has everything.
+//! Elections: from the in-sync set (A18 without ELR). The last member of an ISR stays in it, dead or alive: nobody else has everything. Only where
+//! unclean elections are asked for (A19) any live replica may lead instead, and what it lacks is gone.
 
 use super::Controller;
 use crate::metadata::{MetadataRecord, PartitionState};
@@ -24,15 +25,26 @@ impl Controller {
             let others: Vec<NodeId> = old.isr.iter().copied().filter(|&node| node != broker).collect();
             let isr = if others.is_empty() { old.isr.clone() } else { others };
             let leader = if old.leader == Some(broker) { self.elect(old, &isr, broker) } else { old.leader };
-            self.change(tp, old, isr, leader, entry, notes);
+            match leader {
+                None => match self.elect_unclean(old, broker) {
+                    Some(unclean) => self.change(tp, old, vec![unclean], Some(unclean), entry, notes),
+                    None => self.change(tp, old, isr, None, entry, notes),
+                },
+                leader => self.change(tp, old, isr, leader, entry, notes),
+            }
         }
     }
 
     /// A broker came alive: it leads what has no leader and counts it as in sync.
     pub(super) fn lead_leaderless(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
         for (tp, old) in self.partitions() {
-            if old.leader.is_none() && old.isr.contains(&broker) {
+            if old.leader.is_some() {
+                continue;
+            }
+            if old.isr.contains(&broker) {
                 self.change(tp, old, old.isr.clone(), Some(broker), entry, notes);
+            } else if self.config.unclean_leader_election && old.replicas.contains(&broker) {
+                self.change(tp, old, vec![broker], Some(broker), entry, notes);
             }
         }
     }
@@ -40,6 +52,12 @@ impl Controller {
     /// The first replica in order of preference that is in sync and alive.
     fn elect(&self, state: &PartitionState, isr: &[NodeId], leaving: NodeId) -> Option<NodeId> {
         state.replicas.iter().copied().find(|&node| node != leaving && isr.contains(&node) && self.image.eligible(node))
+    }
+
+    /// The first replica in order of preference that is alive, where that is allowed: it alone is in sync from then on.
+    fn elect_unclean(&self, state: &PartitionState, leaving: NodeId) -> Option<NodeId> {
+        let mut alive = state.replicas.iter().copied().filter(|&node| node != leaving && self.image.eligible(node));
+        alive.next().filter(|_| self.config.unclean_leader_election)
     }
 
     /// Records another ISR and leader of a partition, if either is another.
@@ -61,7 +79,7 @@ impl Controller {
             notes.push(Note::IsrChanged { tp, leader_epoch, isr: isr.clone() });
         }
         if let Some(leader) = leader.filter(|_| leader != old.leader) {
-            notes.push(Note::LeaderElected { tp, leader, leader_epoch, isr: isr.clone(), unclean: false });
+            notes.push(Note::LeaderElected { tp, leader, leader_epoch, isr: isr.clone(), unclean: !old.isr.contains(&leader) });
         }
         let state = PartitionState { replicas: old.replicas.clone(), isr, leader, leader_epoch, partition_epoch: old.partition_epoch + 1 };
         entry.push(MetadataRecord::PartitionChanged { tp, state });

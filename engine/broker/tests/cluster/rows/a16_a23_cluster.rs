@@ -109,6 +109,30 @@ fn a18_only_members_of_the_isr_are_elected() {
 }
 
 #[test]
+fn a19_an_unclean_election_loses_what_was_committed_and_puts_another_record_in_its_place() {
+    let controller = ControllerConfig { unclean_leader_election: true, ..ControllerConfig::default() };
+    let mut world = World::with_configs(37, 3, BrokerConfig::new(1, "unset"), controller);
+    let tp = Tp { topic: world.create_topic("unclean", 1, 3, 1), partition: 0 };
+    let leader = world.leader(tp).expect("a leader");
+    let followers = [1, 2, 3].into_iter().filter(|node| *node != leader);
+    assert_eq!(world.produce(tp, &batch(&["kept"]), ALL), Ok(0));
+    world.run_ms(600);
+    followers.clone().for_each(|node| world.kill(node));
+    world.run_until("the ISR is the leader alone", 8_000, |world| world.isr(tp) == [leader]);
+    assert_eq!(world.produce(tp, &batch(&["committed", "too"]), ALL), Ok(1));
+    world.kill(leader);
+    followers.for_each(|node| world.start(node));
+    let unclean = world.await_other_leader(tp, leader);
+    let elected = |(_, note): &(u32, Note)| matches!(note, Note::LeaderElected { tp: of, leader, isr, unclean: true, .. } if *of == tp && *leader == unclean && *isr == [unclean]);
+    assert!(world.notes.iter().any(elected), "it is said");
+    assert_eq!(world.produce(tp, &batch(&["another"]), ALL), Ok(1), "an offset that was taken");
+    world.bring_back(leader, tp, 3);
+    let cut = |(node, note): &(u32, Note)| *node == leader && matches!(note, Note::Truncated { tp: of, end: 1, removed: 2 } if *of == tp);
+    assert!(world.notes.iter().any(cut), "the former leader follows, and cuts what was committed");
+    assert_eq!(world.read_all(tp), [(0, "kept".to_owned()), (1, "another".to_owned())]);
+}
+
+#[test]
 fn a20_a_controlled_shutdown_moves_leaderships_first() {
     let (mut world, tp, leader, _) = three_brokers(36);
     world.produce(tp, &batch(&["a"]), ALL).expect("acked");

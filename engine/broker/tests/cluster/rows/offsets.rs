@@ -1,10 +1,11 @@
-//! ListOffsets.
+//! ListOffsets, and positions that are not there (A61).
 
-use crate::client::ALL;
+use super::a07_a11_high_watermark::three_brokers;
+use crate::client::{ALL, batch};
 use crate::world::World;
 use broker::batch::{Producer, Record};
-use broker::protocol::OffsetSpec;
-use broker::{Batch, ErrorCode, Tp};
+use broker::protocol::{Isolation, OffsetSpec};
+use broker::{Batch, ErrorCode, Request, Response, Tp};
 
 fn at(timestamps_ms: &[i64]) -> Batch {
     let records: Vec<Record> = timestamps_ms.iter().map(|&timestamp_ms| Record { offset: 0, timestamp_ms, key: None, value: None }).collect();
@@ -25,4 +26,19 @@ fn a_time_finds_the_first_record_at_or_after_it() {
     assert_eq!(world.list_offset(1, tp, OffsetSpec::Latest, None), Ok(7));
     let unknown = Tp { partition: 9, ..tp };
     assert_eq!(world.list_offset(1, unknown, OffsetSpec::Latest, None), Err(ErrorCode::UnknownTopicOrPartition));
+}
+
+#[test]
+fn a61_without_a_commit_there_is_no_position_and_outside_the_log_a_fetch_says_so() {
+    let (mut world, tp, leader, _) = three_brokers(92);
+    world.produce(tp, &batch(&["a", "b"]), ALL).expect("acked");
+    // What a reader then does is its own policy: nothing here jumps for it.
+    for (offset, error, high_watermark) in [(-1, Some(ErrorCode::OffsetOutOfRange), -1), (0, None, 2), (2, None, 2), (3, Some(ErrorCode::OffsetOutOfRange), -1)]
+    {
+        let fetched = world.fetch_at(leader, tp, offset, Isolation::ReadUncommitted);
+        assert_eq!((fetched.error, fetched.high_watermark), (error, high_watermark), "offset {offset}");
+    }
+    let asked = Request::OffsetFetch { group: "nobody".into(), partitions: vec![tp], require_stable: true };
+    let answers: Vec<_> = (1..=3).filter_map(|node| world.call(node, asked.clone())).collect();
+    assert!(answers.contains(&Response::OffsetFetch { partitions: vec![(tp, Ok(None))] }), "{answers:?}");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "measures the real world")]
 
 mod cases;
+mod hops;
 
 use anyhow::{Context, Result};
 use bench::host::Host;

@@ -165,3 +165,22 @@ where
         &self.body[..usize::from(self.len)]
     }
 }
+
+/// The cache line as words, little-endian. Bits 24 to 31 of the first are zero, because `len` is below 256.
+impl<T> From<Slot<T>> for [u64; 8] {
+    #[inline]
+    fn from(slot: Slot<T>) -> Self {
+        let head = u64::from(slot.version) | u64::from(slot.len) << 16 | u64::from(slot.tag) << 32;
+        let body = |word: usize| u64::from_le_bytes(std::array::from_fn(|byte| slot.body[word * 8 + byte]));
+        std::array::from_fn(|word| if word == 0 { head } else { body(word - 1) })
+    }
+}
+
+/// Any words: [`Slot::get`] says whether they are a slot.
+impl<T> From<[u64; 8]> for Slot<T> {
+    #[inline]
+    fn from(words: [u64; 8]) -> Self {
+        let body = std::array::from_fn(|byte| words[1 + byte / 8].to_le_bytes()[byte % 8]);
+        Slot { version: words[0] as u16, len: (words[0] >> 16) as u16, tag: (words[0] >> 32) as u32, body, of: PhantomData }
+    }
+}

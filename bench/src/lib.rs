@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "measures the real world")]
 
 mod case;
+pub mod flow;
 pub mod host;
 pub mod measure;
 mod sheet;

@@ -16,8 +16,10 @@ fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
     let repetitions = options.repetitions(41, 7);
     sheet.condition("method", "two pinned threads; round trips: bursts of 50, every link in turn, the ratio taken within a turn (the way between the");
     sheet.condition("", "cores of a virtual machine changes within a second); a round's figure is the median of 200 turns");
-    sheet
-        .condition("", "throughput: bursts of 10,000 from first send to last receipt, in turn, 20 turns a round; waiting threads look 2,000 times, then yield");
+    sheet.condition(
+        "",
+        "throughput: bursts of 10,000 from first send to last receipt, in turn, 20 turns a round; waiting threads look 200,000 times, then yield",
+    );
     sheet.condition("message", "64 bytes, one cache line, every byte written and read; rings of 1,024 slots");
     round_trip_rows(repetitions, sheet)?;
     throughput_rows(repetitions, 1, sheet)?;

@@ -64,9 +64,10 @@ pub trait Receive64: Send {
 }
 
 /// Looks before the thread gives its core away: a peer without a core would never answer.
-const LOOKS_MAX: u32 = 2_000;
+const LOOKS_MAX: u32 = 200_000;
 
-fn wait(looks: &mut u32) {
+/// Looks again, or yields when it looked often.
+pub fn wait(looks: &mut u32) {
     *looks += 1;
     if *looks >= LOOKS_MAX {
         *looks = 0;

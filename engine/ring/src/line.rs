@@ -121,8 +121,8 @@ impl<E: Event> LineProducer<E> {
         let words: [u64; WORDS] = (*event).into();
         debug_assert_eq!(words[0] & LAP_BITS, 0, "the bits of the lap are the ring's");
         let slot = self.shared.slot(number);
-        for (to, word) in slot.0.iter().zip(words).skip(1) {
-            to.store(word, Ordering::Relaxed);
+        for (to, word) in slot.0[1..].iter().zip(&words[1..]) {
+            to.store(*word, Ordering::Relaxed);
         }
         // Release: whoever sees the lap sees the other words.
         slot.0[0].store(words[0] | self.shared.lap(number), Ordering::Release);

@@ -170,9 +170,11 @@ where
 impl<T> From<Slot<T>> for [u64; 8] {
     #[inline]
     fn from(slot: Slot<T>) -> Self {
-        let head = u64::from(slot.version) | u64::from(slot.len) << 16 | u64::from(slot.tag) << 32;
-        let body = |word: usize| u64::from_le_bytes(std::array::from_fn(|byte| slot.body[word * 8 + byte]));
-        std::array::from_fn(|word| if word == 0 { head } else { body(word - 1) })
+        let mut words = [u64::from(slot.version) | u64::from(slot.len) << 16 | u64::from(slot.tag) << 32; 8];
+        for (word, bytes) in words[1..].iter_mut().zip(slot.body.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        words
     }
 }
 
@@ -180,7 +182,11 @@ impl<T> From<Slot<T>> for [u64; 8] {
 impl<T> From<[u64; 8]> for Slot<T> {
     #[inline]
     fn from(words: [u64; 8]) -> Self {
-        let body = std::array::from_fn(|byte| words[1 + byte / 8].to_le_bytes()[byte % 8]);
-        Slot { version: words[0] as u16, len: (words[0] >> 16) as u16, tag: (words[0] >> 32) as u32, body, of: PhantomData }
+        let [head, ..] = words;
+        let mut body = [0; BODY_LEN];
+        for (bytes, word) in body.as_chunks_mut().0.iter_mut().zip(&words[1..]) {
+            *bytes = word.to_le_bytes();
+        }
+        Slot { version: head as u16, len: (head >> 16) as u16, tag: (head >> 32) as u32, body, of: PhantomData }
     }
 }

@@ -15,12 +15,18 @@ pub struct BookConfig {
     pub orders_max: usize,
     /// Most price levels, both sides together.
     pub levels_max: usize,
+    /// Most origins of orders ([`OrderId::origin`]): what was seen of each is remembered for ever.
+    pub origins_max: usize,
 }
 
+/// Account partitions that an exchange may have.
+const ORIGINS_MAX: usize = 1_024;
+
 impl BookConfig {
-    /// The symbol's price and quantity bounds with the given room.
+    /// The symbol's price and quantity bounds with the given room, and room for 1,024 origins.
     pub fn of(spec: &SymbolSpec, orders_max: usize, levels_max: usize) -> Self {
-        BookConfig { price_ticks_max: spec.price_ticks_max, quantity_lots_max: spec.quantity_lots_max, orders_max, levels_max }
+        let SymbolSpec { price_ticks_max, quantity_lots_max, .. } = *spec;
+        BookConfig { price_ticks_max, quantity_lots_max, orders_max, levels_max, origins_max: ORIGINS_MAX }
     }
 }
 
@@ -79,6 +85,7 @@ pub trait Book {
     /// Takes, then rests or ends. Refused, in this order of reasons:
     ///
     /// * `DuplicateOrderId`: an order of this origin with this or a higher number was seen before, whatever became of it;
+    /// * `BookFull`: it would be the first of its origin, and there is no room for another; it is not seen then;
     /// * `PriceOutOfRange`, `QuantityOutOfRange`: outside 1 to the maximum, for market orders too;
     /// * `Overflow`: price × lots, or the lots of its level, exceed an i64;
     /// * `WouldTake`: post-only, and the other side has an order at its price or better;
@@ -102,6 +109,18 @@ pub trait Book {
 
     /// A hash of all that later reports depend on, equal for equal histories in every implementation (see [`crate::StateHash`]).
     fn state_hash(&self) -> u64;
+
+    /// Asks for the memory that `apply` of this command will want first; changes nothing. For a caller who knows what comes, and whose books do
+    /// not fit into the cache: some commands later [`Book::prefetch_further`], some later `apply`.
+    fn prefetch(&self, _command: &Command) {}
+
+    /// Asks for what can only be known from what [`Book::prefetch`] asked for.
+    fn prefetch_further(&self, _command: &Command) {}
+
+    /// About how many bytes its commands touch again and again; 0 from a book that has nothing to prefetch.
+    fn working_set_bytes(&self) -> usize {
+        0
+    }
 
     /// Does what a command of this book's symbol says.
     fn apply(&mut self, command: &Command, out: &mut Vec<Report>) {

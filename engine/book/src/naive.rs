@@ -31,7 +31,7 @@ impl Naive {
     /// An empty book. Panics if a bound is below 1.
     pub fn new(config: BookConfig) -> Self {
         assert!(config.price_ticks_max >= 1 && config.quantity_lots_max >= 1, "a book with no price or quantity takes no order: {config:?}");
-        assert!(config.orders_max >= 1 && config.levels_max >= 1, "a book without room takes no order: {config:?}");
+        assert!(config.orders_max >= 1 && config.levels_max >= 1 && config.origins_max >= 1, "a book without room takes no order: {config:?}");
         Naive { config, bids: BTreeMap::new(), asks: BTreeMap::new(), places: BTreeMap::new(), seen: BTreeMap::new(), last_trade_id: 0 }
     }
 
@@ -187,8 +187,12 @@ impl Book for Naive {
     fn place(&mut self, order: &NewOrder, out: &mut Vec<Report>) {
         let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
         let (origin, number) = order_id.origin();
-        if self.seen.get(&origin).is_some_and(|highest| number <= *highest) {
-            out.push(Report::Rejected { reason: RejectReason::DuplicateOrderId, order_id, account, quantity_lots });
+        let unseen = match self.seen.get(&origin) {
+            Some(highest) => (number <= *highest).then_some(RejectReason::DuplicateOrderId),
+            None => (self.seen.len() == self.config.origins_max).then_some(RejectReason::BookFull),
+        };
+        if let Some(reason) = unseen {
+            out.push(Report::Rejected { reason, order_id, account, quantity_lots });
             return;
         }
         self.seen.insert(origin, number);

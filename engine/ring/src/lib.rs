@@ -7,12 +7,15 @@
 //! **Architecture invariants.** Nothing here waits for room or for events: a full ring is an error that the caller sees, and an empty one is
 //! [`Step::Idle`]. A stage that fails, or panics, keeps the event at which it did. Only [`threaded`] knows threads.
 
+mod atomics;
+mod line;
 mod pipeline;
 mod ring;
 mod stage;
 pub mod stepped;
 pub mod threaded;
 
+pub use line::{LAP_BITS, LinePoller, LineProducer, WORDS, line_ring};
 pub use pipeline::Pipeline;
-pub use ring::{Full, Poller, Producer, ring};
-pub use stage::{Consume, Fault, Handler, Relay, Stage, Step};
+pub use ring::{Full, Poller, Producer, Read, ring};
+pub use stage::{Consume, Fault, Handler, Relay, Sink, Source, Stage, Step};

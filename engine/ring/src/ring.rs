@@ -69,7 +69,7 @@ impl<E> Producer<E> {
 }
 
 /// What a reader does with an event: goes on, stops behind it, or fails at it.
-pub(crate) type Read = Result<ControlFlow<()>, Fault>;
+pub type Read = Result<ControlFlow<()>, Fault>;
 
 /// One text for two types: the trait that they share has no public name.
 macro_rules! read {
@@ -109,7 +109,7 @@ macro_rules! read {
 impl<E> Poller<E> {
     /// Reads at most `limit` (≥ 1) events. Those that were read are released to the next reader; one at which `read` failed is not, nor are those
     /// behind it: they are read again. If `read` panics, none of the batch is released.
-    pub(crate) fn read(&mut self, limit: u64, mut read: impl FnMut(&E) -> Read) -> Step {
+    pub fn read(&mut self, limit: u64, mut read: impl FnMut(&E) -> Read) -> Step {
         assert!(limit >= 1, "a step reads at least one event");
         match &mut self.0 {
             Place::First(poller) => read!(poller, limit, read),

@@ -25,7 +25,7 @@ struct Exchange {
 
 impl Exchange {
     fn new() -> Self {
-        let config = BookConfig { price_ticks_max: 1_000_000, quantity_lots_max: 1_000_000, orders_max: 10_000, levels_max: 10_000 };
+        let config = BookConfig { price_ticks_max: 1_000_000, quantity_lots_max: 1_000_000, orders_max: 10_000, levels_max: 10_000, origins_max: 16 };
         Exchange { book: Naive::new(config), reports: Vec::new() }
     }
 

@@ -165,3 +165,28 @@ where
         &self.body[..usize::from(self.len)]
     }
 }
+
+/// The cache line as words, little-endian. Bits 24 to 31 of the first are zero, because `len` is below 256.
+impl<T> From<Slot<T>> for [u64; 8] {
+    #[inline]
+    fn from(slot: Slot<T>) -> Self {
+        let mut words = [u64::from(slot.version) | u64::from(slot.len) << 16 | u64::from(slot.tag) << 32; 8];
+        for (word, bytes) in words[1..].iter_mut().zip(slot.body.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        words
+    }
+}
+
+/// Any words: [`Slot::get`] says whether they are a slot.
+impl<T> From<[u64; 8]> for Slot<T> {
+    #[inline]
+    fn from(words: [u64; 8]) -> Self {
+        let [head, ..] = words;
+        let mut body = [0; BODY_LEN];
+        for (bytes, word) in body.as_chunks_mut().0.iter_mut().zip(&words[1..]) {
+            *bytes = word.to_le_bytes();
+        }
+        Slot { version: head as u16, len: (head >> 16) as u16, tag: (head >> 32) as u32, body, of: PhantomData }
+    }
+}

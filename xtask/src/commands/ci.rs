@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: |_| passes(process::cargo().args(["xtask", "tidy"])) },
     Step { name: "tests", run: |_| test::ordinary() },
     Step { name: "tests, madsim", run: |_| test::simulated() },
+    Step { name: "instructions", run: instructions },
     Step { name: "build, madsim", run: |root| World::Madsim.build_sim(root, None).map(drop) },
     Step { name: "build, turmoil", run: build_turmoil },
     Step { name: "determinism", run: |root| sim(root, &["meta"]) },
@@ -94,6 +95,12 @@ fn clippy_madsim(_: &Path) -> Result<()> {
 /// The third build of the workspace: it compiles.
 fn build_turmoil(_: &Path) -> Result<()> {
     passes(World::Turmoil.cargo().args(["check", "--quiet", "--package", "lockstep-scenarios", "--all-targets"]))
+}
+
+/// Speed, as exactly as it can be told on a machine with others on it.
+fn instructions(root: &Path) -> Result<()> {
+    anyhow::ensure!(crate::instructions::gate(root)?, "something costs more instructions than bench/instructions.json allows");
+    Ok(())
 }
 
 fn sim(root: &Path, arguments: &[&str]) -> Result<()> {

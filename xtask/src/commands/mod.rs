@@ -1,5 +1,6 @@
 //! Every command of `cargo xtask`: one file each, one line in `all`.
 
+mod bench;
 mod ci;
 mod fix;
 mod plants;
@@ -19,5 +20,5 @@ pub struct Command {
 
 /// In alphabetical order; the manual prints them so.
 pub const fn all() -> &'static [Command] {
-    &[ci::COMMAND, fix::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
+    &[bench::COMMAND, ci::COMMAND, fix::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
 }

@@ -10,6 +10,7 @@ pub const RULE: Rule = Rule { name: "lists", about: "each file of a registered f
 /// The folder, the file in it that lists it, and the words by which a file there is one of the listed kind. Other files of the folder support
 /// those: they are only declared.
 const LISTS: &[(&str, &str, &str)] = &[
+    ("bench/src/cases", "bench/src/cases/mod.rs", ": Case = "),
     ("faults/src", "faults/src/lib.rs", "impl Fault for "),
     ("scenarios/src/invariants", "scenarios/src/invariants/mod.rs", "impl Invariant for "),
     ("scenarios/src/scenarios", "scenarios/src/scenarios/mod.rs", ": Scenario = "),

@@ -21,7 +21,7 @@ pub const OTHER: AccountId = AccountId(2);
 const SYMBOL: Symbol = Symbol(*b"BTCUSD");
 
 /// Room for every case that is not about room.
-pub const ROOMY: BookConfig = BookConfig { price_ticks_max: 1_000, quantity_lots_max: 1_000, orders_max: 64, levels_max: 32 };
+pub const ROOMY: BookConfig = BookConfig { price_ticks_max: 1_000, quantity_lots_max: 1_000, orders_max: 64, levels_max: 32, origins_max: 8 };
 
 impl<B: Book> Desk<B> {
     /// An empty book and an oracle that saw nothing.

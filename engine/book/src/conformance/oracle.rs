@@ -70,7 +70,9 @@ impl Oracle {
     fn check_place(&mut self, order: &NewOrder, reports: &[Report]) {
         let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
         let refusal = self.refusal(order);
-        self.seen.insert(order_id);
+        if self.has_origin_room(order_id) {
+            self.seen.insert(order_id);
+        }
         if let Some(reason) = refusal {
             assert_eq!(reports, [Report::Rejected { reason, order_id, account, quantity_lots }], "{order:?}");
             return;
@@ -182,6 +184,7 @@ impl Oracle {
         let all_or_nothing = order_type != OrderType::LimitMaker && time_in_force == TimeInForce::Fok;
         let faults = [
             (is_duplicate, RejectReason::DuplicateOrderId),
+            (!self.has_origin_room(order_id), RejectReason::BookFull),
             (price_ticks < 1 || price_ticks > self.config.price_ticks_max, RejectReason::PriceOutOfRange),
             (quantity_lots < 1 || quantity_lots > self.config.quantity_lots_max, RejectReason::QuantityOutOfRange),
             (i128::from(price_ticks) * i128::from(quantity_lots) > i128::from(i64::MAX), RejectReason::Overflow),
@@ -207,6 +210,11 @@ impl Oracle {
             (!takes && self.levels_with(old.side, price_ticks, Some(at)) > self.config.levels_max, CancelReason::BookFull),
         ];
         faults.into_iter().find(|(is_fault, _)| *is_fault).map(|(_, reason)| reason)
+    }
+
+    fn has_origin_room(&self, order_id: OrderId) -> bool {
+        let origins: BTreeSet<u32> = self.seen.iter().chain([&order_id]).map(|seen| seen.origin().0).collect();
+        origins.len() <= self.config.origins_max
     }
 
     /// Live orders that an order of `side` within `limit` trades with.

@@ -5,7 +5,7 @@ use super::{Case, Make};
 use crate::{Book, BookConfig};
 use wire::order::CancelReason;
 use wire::order::OrderType::{Limit, LimitMaker};
-use wire::order::RejectReason::BookFull;
+use wire::order::RejectReason::{BookFull, PriceOutOfRange};
 use wire::order::Side::{Buy, Sell};
 use wire::order::TimeInForce::{Gtc, Ioc};
 
@@ -17,6 +17,7 @@ pub(super) fn cases<B: Book>() -> Vec<Case<B>> {
         ("what_does_not_rest_needs_no_room", what_does_not_rest_needs_no_room),
         ("an_end_makes_room", an_end_makes_room),
         ("replace_in_a_full_book", replace_in_a_full_book),
+        ("a_book_full_of_origins_refuses_another_origin", a_book_full_of_origins_refuses_another_origin),
     ]
 }
 
@@ -87,4 +88,18 @@ fn replace_in_a_full_book<B: Book>(make: Make<B>) {
     assert_eq!((desk.depth(Buy), desk.depth(Sell)), (vec![(105, 1, 1), (100, 2, 1)], vec![]), "full again");
     assert_eq!(desk.replace(1, OWNER, 98, 1).len(), 1, "its own level is free when it was alone there");
     assert_eq!(desk.depth(Buy), [(100, 2, 1), (98, 1, 1)]);
+}
+
+fn a_book_full_of_origins_refuses_another_origin<B: Book>(make: Make<B>) {
+    let mut desk = make(BookConfig { origins_max: 2, ..ROOMY });
+    desk.rest(1 << 40 | 1, Buy, 100, 1);
+    assert_eq!(desk.limit(2 << 40 | 1, Buy, 0, 1), [rejected(2 << 40 | 1, 1, PriceOutOfRange)], "seen, though refused");
+    let before = desk.state_hash();
+    for price in [100, 0] {
+        assert_eq!(desk.limit(3 << 40 | 7, Sell, price, 1), [rejected(3 << 40 | 7, 1, BookFull)], "it was not seen, and stays refused");
+    }
+    assert_eq!(desk.state_hash(), before);
+    desk.cancel(1 << 40 | 1, OWNER);
+    assert_eq!(desk.limit(3 << 40 | 8, Sell, 100, 1), [rejected(3 << 40 | 8, 1, BookFull)], "an origin is never forgotten");
+    desk.rest(2 << 40 | 2, Sell, 100, 1);
 }

@@ -69,6 +69,7 @@ fn configs() -> impl Strategy<Value = BookConfig> {
         quantity_lots_max,
         orders_max,
         levels_max,
+        origins_max: 3,
     })
 }
 

@@ -1,0 +1,11 @@
+//! Clock, repetitions, cores.
+
+mod clock;
+mod cores;
+mod interleave;
+mod samples;
+
+pub use clock::Clock;
+pub use cores::{count as core_count, pin};
+pub use interleave::{Contestant, interleave, rounds};
+pub use samples::Samples;

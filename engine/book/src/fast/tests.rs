@@ -1,0 +1,54 @@
+//! What no report shows: the parts of the book agree with each other after every step, wherever the window is.
+
+use super::*;
+use proptest::prelude::*;
+use wire::order::TimeInForce;
+
+impl Fast {
+    fn check(&self) {
+        self.ladder.check();
+        let (mut count, mut levels) = (0, 0);
+        for side in [Side::Buy, Side::Sell] {
+            for price in self.best_first(side) {
+                levels += 1;
+                let mut before = NONE;
+                for order in self.queue(price) {
+                    assert_eq!((order.before, order.price), (before, price), "an order knows its neighbour and its price");
+                    before = self.orders.find(order.id).expect("an order is in its id's place");
+                    count += 1;
+                }
+                assert_eq!(self.ladder.level(price).last, before, "a level knows its last order");
+            }
+        }
+        assert_eq!((count, levels), (self.orders.count(), self.ladder.count()), "best-first reaches all");
+        assert!(self.best_bid < self.best_ask);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_parts_agree(steps in prop::collection::vec((0..4_u8, any::<bool>(), prop_oneof![4 => 9_900..10_100_i64, 1 => 1..1_i64 << 40], 1..10_i64), 1..200)) {
+        let config = BookConfig { price_ticks_max: 1 << 40, quantity_lots_max: 1 << 40, orders_max: 60, levels_max: 60, origins_max: 1 };
+        let (mut book, mut out) = (Fast::with_window(config, 128), Vec::new());
+        for (number, (what, buy, price_ticks, quantity_lots)) in (1_u64..).zip(steps) {
+            let older = OrderId(number.saturating_sub(price_ticks as u64 % 30));
+            let (account, side) = (AccountId(1), if buy { Side::Buy } else { Side::Sell });
+            match what {
+                0 => book.cancel(older, account, &mut out),
+                1 => book.replace(older, account, price_ticks, quantity_lots, &mut out),
+                _ => {
+                    let order = NewOrder { order_id: OrderId(number), account, side, order_type: OrderType::Limit, time_in_force: TimeInForce::Gtc, price_ticks, quantity_lots };
+                    book.place(&order, &mut out);
+                }
+            }
+            book.check();
+        }
+    }
+}
+
+#[test]
+fn memory_is_what_the_bounds_say() {
+    let config = BookConfig { price_ticks_max: 1 << 20, quantity_lots_max: 1_000, orders_max: 1 << 14, levels_max: 1 << 10, origins_max: 64 };
+    let bytes = Fast::bytes(&config, Fast::window_for(&config));
+    assert_eq!(bytes, (1 << 14) * 68 + (1 << 12) * 8 + (64 + 1) * 8 + 1_025 * 24 + 128 * 16);
+}

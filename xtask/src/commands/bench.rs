@@ -1,0 +1,35 @@
+//! `cargo xtask bench`: builds the bench and runs it; everything is its own command line. `instructions` is the gate that CI runs.
+
+use anyhow::{Context, Result};
+
+use super::Command;
+use crate::world::{executable, sim_command};
+use crate::{Usage, instructions, process, tree};
+
+pub const COMMAND: Command = Command {
+    name: "bench",
+    uses: &[
+        ("what it costs: goal, measured, verdict", "cargo xtask bench [CASE] [--quick] [--compare FILE]"),
+        ("instructions against the baseline, as CI counts", "cargo xtask bench instructions [--update]"),
+    ],
+    run,
+};
+
+fn run(arguments: &[String]) -> Result<u8> {
+    let root = tree::root();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["instructions"] => Ok(u8::from(!instructions::gate(&root)?)),
+        ["instructions", "--update"] => instructions::update(&root).map(|()| 0),
+        ["instructions", word, ..] => Err(Usage(format!("unexpected argument `{word}`")).into()),
+        _ => measure(&root, arguments),
+    }
+}
+
+fn measure(root: &std::path::Path, arguments: &[String]) -> Result<u8> {
+    let mut cargo = process::cargo();
+    cargo.current_dir(root).args(["build", "--release", "--package", "lockstep-bench", "--bench", "lockstep"]);
+    let messages = process::output(cargo.arg("--message-format=json-render-diagnostics"))?;
+    let bench = executable(&messages, "lockstep").context("cargo built the bench but did not say where it lies")?;
+    process::exec(sim_command(&bench, root)?.args(arguments))
+}

@@ -8,8 +8,11 @@ use crate::BoxFuture;
 use bytes::Bytes;
 use std::io;
 
+mod directory;
+mod journal;
 mod real;
 
+pub use journal::{JournalConfig, JournalDisk};
 pub use real::RealDisk;
 
 /// A file and its length in bytes.

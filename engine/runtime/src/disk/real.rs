@@ -1,6 +1,7 @@
 //! A directory of the machine it runs on.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the production half: here files are real
 
+use super::directory::{at, fail, lock, off_thread, sync_names, walk, writable};
 use super::{Disk, Entry, check_name};
 use crate::BoxFuture;
 use bytes::Bytes;
@@ -14,9 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Most files held open; beyond it all handles are closed and opened again as needed.
 const OPEN_FILES_MAX: usize = 512;
-
-/// Guards the directory against a second process.
-const LOCK_FILE: &str = ".lock";
 
 /// A directory used as a [`Disk`]. Locked while it is open.
 #[derive(Debug)]
@@ -40,13 +38,7 @@ impl RealDisk {
     /// Opens (and makes) the directory. `WouldBlock` if another process has it open.
     pub fn open(dir: impl AsRef<Path>) -> io::Result<Self> {
         let root = dir.as_ref().to_path_buf();
-        fs::create_dir_all(&root).map_err(|error| at(&root, "make directory", error))?;
-        let path = root.join(LOCK_FILE);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| at(&path, "open", error))?;
-        lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, format!("directory {} is in use by another process", root.display())),
-            fs::TryLockError::Error(error) => at(&path, "lock", error),
-        })?;
+        let lock = lock(&root)?;
         Ok(RealDisk {
             root,
             open: Mutex::new(BTreeMap::new()),
@@ -66,10 +58,7 @@ impl RealDisk {
     }
 
     fn writable(&self) -> io::Result<()> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(io::Error::other(format!("directory {}: an earlier sync failed, restart to find out what it holds", self.root.display())));
-        }
-        Ok(())
+        writable(&self.root, &self.failed)
     }
 
     /// The open handle of a file, from `table` or opened now.
@@ -102,23 +91,6 @@ impl RealDisk {
             }
         }
         dirs
-    }
-
-    fn walk(&self, dir: &Path, out: &mut Vec<Entry>) -> io::Result<()> {
-        for entry in fs::read_dir(dir).map_err(|error| at(dir, "list", error))? {
-            let entry = entry?;
-            let path = entry.path();
-            if entry.file_name().to_string_lossy().starts_with('.') {
-                continue;
-            }
-            if entry.file_type()?.is_dir() {
-                self.walk(&path, out)?;
-                continue;
-            }
-            let name = path.strip_prefix(&self.root).expect("a walk from the root stays below it");
-            out.push((name.to_string_lossy().into_owned(), entry.metadata()?.len()));
-        }
-        Ok(())
     }
 }
 
@@ -184,8 +156,7 @@ impl Disk for RealDisk {
 
     fn list(&self, prefix: &str) -> io::Result<Vec<Entry>> {
         let _table = self.table();
-        let mut entries = Vec::new();
-        self.walk(&self.root, &mut entries)?;
+        let mut entries = walk(&self.root)?;
         entries.retain(|(name, _)| name.starts_with(prefix));
         entries.sort();
         Ok(entries)
@@ -221,8 +192,7 @@ impl Disk for RealDisk {
             let synced = dirs.clone();
             off_thread(move || {
                 for dir in dirs {
-                    let handle = File::open(&dir).map_err(|error| at(&dir, "open", error))?;
-                    handle.sync_all().map_err(|error| fail(&failed, at(&dir, "sync", error)))?;
+                    sync_names(&dir).map_err(|error| fail(&failed, error))?;
                 }
                 Ok(())
             })
@@ -230,26 +200,6 @@ impl Disk for RealDisk {
             self.durable_dirs.lock().expect("no code panics while it holds this lock").extend(synced);
             Ok(())
         })
-    }
-}
-
-fn fail(failed: &AtomicBool, error: io::Error) -> io::Error {
-    failed.store(true, Ordering::Release);
-    error
-}
-
-fn at(path: &Path, what: &str, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display()))
-}
-
-/// Begins at once. A sync waits for the platter: not on a thread that runs tasks.
-fn off_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> impl Future<Output = io::Result<()>> {
-    #[cfg(madsim)]
-    return std::future::ready(work());
-    #[cfg(not(madsim))]
-    {
-        let running = tokio::task::spawn_blocking(work);
-        async { running.await.expect("a sync does not panic, and a runtime that shuts down waits for it") }
     }
 }
 

@@ -1,0 +1,239 @@
+//! Power losses: whatever part of what was not synced reaches the platter, the next life finds the files as they were after some operation, and none
+//! before the last sync.
+
+use super::*;
+use crate::rng::Rng;
+use std::collections::BTreeSet;
+
+/// So small that a few dozen operations fill it.
+const SMALL: JournalConfig = JournalConfig { journal_bytes: 12 << 10 };
+
+/// What a disk tears: nothing smaller.
+const SECTOR_BYTES: usize = 512;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn open(dir: &Path) -> JournalDisk {
+    JournalDisk::open(dir, SMALL).expect("opens")
+}
+
+fn block_on<T>(body: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime").block_on(body)
+}
+
+fn files_of(disk: &JournalDisk) -> Files {
+    let read = |(name, len): Entry| (name.clone(), disk.read(&name, 0, len as usize).expect("listed").to_vec());
+    disk.list("").expect("lists").into_iter().map(read).collect()
+}
+
+/// Every file below `dir`, the journal's too.
+fn bytes_below(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).expect("is there").map(|entry| entry.expect("readable").path()) {
+            if entry.is_dir() {
+                dirs.push(entry);
+            } else {
+                found.insert(entry.clone(), fs::read(&entry).expect("readable"));
+            }
+        }
+    }
+    found
+}
+
+fn is_of_journal(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == JOURNAL)
+}
+
+/// One of the files of a log, done something to, as the model and the disk understand it.
+fn operate(disk: &JournalDisk, model: &mut Files, rng: &mut Rng) {
+    const NAMES: [&str; 6] = ["3-0/0.log", "3-0/1.log", "3-1/0.log", "checkpoint", "checkpoint.tmp", "4-0/0.log"];
+    let name = *rng.pick(&NAMES);
+    match rng.below(10) {
+        0 if model.contains_key(name) => {
+            let len = rng.below(model[name].len() as u64 + 1) as usize;
+            disk.truncate(name, len as u64).expect("cuts");
+            model.get_mut(name).expect("there").truncate(len);
+        }
+        1 if model.contains_key(name) => {
+            disk.remove(name).expect("removes");
+            model.remove(name);
+        }
+        2 if model.contains_key(name) => {
+            let to = *rng.pick(&NAMES);
+            disk.rename(name, to).expect("renames");
+            let bytes = model.remove(name).expect("there");
+            model.insert(to.to_owned(), bytes);
+        }
+        _ => {
+            let bytes: Vec<u8> = (0..rng.below(700)).map(|_| rng.below(256) as u8).collect();
+            disk.append(name, &bytes).expect("appends");
+            model.entry(name.to_owned()).or_default().extend(bytes);
+        }
+    }
+}
+
+/// What a crash leaves: of every sector the old bytes or the new ones.
+fn torn(old: Option<&Vec<u8>>, new: Option<&Vec<u8>>, rng: &mut Rng) -> Option<Vec<u8>> {
+    let (Some(old), Some(new)) = (old, new) else { return if rng.chance(1, 2) { old.or(new).cloned() } else { old.cloned() } };
+    let len = if rng.chance(1, 2) { old.len() } else { new.len() };
+    let sector = |at: usize, bytes: &[u8]| -> Vec<u8> { (at..(at + SECTOR_BYTES).min(len)).map(|at| bytes.get(at).copied().unwrap_or(0)).collect() };
+    let mode = rng.below(3);
+    let take_new = |rng: &mut Rng| mode == 2 || (mode == 1 && rng.chance(1, 2));
+    Some((0..len).step_by(SECTOR_BYTES).flat_map(|at| if take_new(rng) { sector(at, new) } else { sector(at, old) }).collect())
+}
+
+/// A life of `operations`, then a power loss; the index of the operation that the next life goes on from, and how many were synced.
+fn lose_power(dir: &Path, before: &Files, rng: &mut Rng) -> (usize, usize, Files) {
+    let disk = open(dir);
+    assert_eq!(files_of(&disk), *before, "a life begins with what the one before had");
+    let mut platter = bytes_below(dir);
+    let mut states = vec![before.clone()];
+    let mut synced = 0;
+    for n in 1..=rng.range(1..80) as usize {
+        let generation = disk.shared.state().generation;
+        let mut model = states[n - 1].clone();
+        operate(&disk, &mut model, rng);
+        states.push(model);
+        if rng.chance(1, 8) {
+            block_on(disk.sync(&[])).expect("syncs");
+        }
+        let is_synced = {
+            let state = disk.shared.state();
+            state.durable == state.lsn
+        };
+        if is_synced {
+            synced = n;
+            platter.extend(bytes_below(dir).into_iter().filter(|(path, _)| is_of_journal(path)));
+        }
+        if disk.shared.state().generation > generation {
+            let running = disk.shared.state().checkpoint.take().expect("a full journal is checkpointed");
+            running.join().expect("no panic");
+            let journal: Vec<_> = platter.clone().into_iter().filter(|(path, _)| is_of_journal(path)).collect();
+            let full = disk.shared.state().slots[((generation) % 2) as usize].path().to_path_buf();
+            platter = bytes_below(dir);
+            // Of the journal the full file only was synced.
+            platter.extend(journal.into_iter().filter(|(path, _)| *path != full));
+        }
+    }
+    let cache = bytes_below(dir);
+    drop(disk);
+    for path in platter.keys().chain(cache.keys()).collect::<BTreeSet<_>>() {
+        match torn(platter.get(path), cache.get(path), rng) {
+            Some(bytes) => fs::write(path, bytes).expect("ours"),
+            None => drop(fs::remove_file(path)),
+        }
+    }
+    let found = files_of(&open(dir));
+    let at = states.iter().rposition(|state| *state == found).unwrap_or_else(|| panic!("no state of this life: {:?}", found.keys()));
+    (at, synced, found)
+}
+
+#[test]
+fn a_power_loss_leaves_a_state_at_or_behind_the_last_sync() {
+    let (mut lost, mut kept) = (0, 0);
+    for seed in 0..24 {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut rng = Rng::from_seed(seed);
+        let mut files = Files::new();
+        for life in 0..3 {
+            let (at, synced, found) = lose_power(dir.path(), &files, &mut rng);
+            assert!(at >= synced, "seed {seed}, life {life}: operation {synced} was synced, the next life knows {at}");
+            files = found;
+            kept += usize::from(at > synced);
+            lost += usize::from(at == synced);
+        }
+    }
+    assert!(lost > 5 && kept > 5, "tails were lost {lost} times, and kept in part {kept} times");
+}
+
+#[test]
+fn a_kill_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut rng = Rng::from_seed(1);
+    let mut model = Files::new();
+    for _ in 0..20 {
+        let disk = open(dir.path());
+        assert_eq!(files_of(&disk), model);
+        for _ in 0..60 {
+            operate(&disk, &mut model, &mut rng);
+        }
+    }
+    assert_eq!(files_of(&open(dir.path())), model);
+}
+
+/// A directory with one synced record behind another, and the place of the first in the journal.
+fn two_synced(dir: &Path) -> (PathBuf, u64) {
+    let disk = open(dir);
+    let at = disk.shared.state().used_bytes();
+    disk.append("a", b"acknowledged").expect("appends");
+    block_on(disk.sync(&[])).expect("syncs");
+    disk.append("a", b"this record knows that the one before was synced").expect("appends");
+    (disk.shared.state().slot().path().to_path_buf(), at)
+}
+
+fn flip(path: &Path, at: u64) {
+    let mut bytes = fs::read(path).expect("there");
+    bytes[at as usize] ^= 1;
+    fs::write(path, bytes).expect("ours");
+}
+
+#[test]
+fn damage_to_what_was_acknowledged_is_told_and_nothing_is_changed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (slot, at) = two_synced(dir.path());
+    flip(&slot, at + 48);
+    let before = bytes_below(dir.path());
+    let error = JournalDisk::open(dir.path(), SMALL).expect_err("damaged");
+    assert!(error.kind() == io::ErrorKind::InvalidData && error.to_string().contains("had been synced further"), "{error}");
+    assert_eq!(bytes_below(dir.path()), before);
+    flip(&slot, at + 48);
+    assert_eq!(files_of(&open(dir.path())).len(), 1);
+}
+
+#[test]
+fn a_file_that_lost_its_bytes_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    two_synced(dir.path());
+    drop(open(dir.path()));
+    fs::write(dir.path().join("a~0"), b"ack").expect("ours");
+    let error = JournalDisk::open(dir.path(), SMALL).expect_err("damaged");
+    assert!(error.to_string().contains("a~0 has 3 bytes, 60 had been written"), "{error}");
+}
+
+#[test]
+fn a_newer_format_is_refused_and_nothing_is_changed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    two_synced(dir.path());
+    fs::write(dir.path().join(".format"), "3\n").expect("ours");
+    let before = bytes_below(dir.path());
+    let error = JournalDisk::open(dir.path(), SMALL).expect_err("newer");
+    assert!(error.kind() == io::ErrorKind::Unsupported && error.to_string().contains("its format is 3, this build knows formats up to 2"), "{error}");
+    assert_eq!(bytes_below(dir.path()), before);
+}
+
+#[test]
+fn a_directory_without_a_journal_gets_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let old = super::super::RealDisk::open(dir.path()).expect("opens");
+    old.append("3-0/0.log", b"batch").expect("appends");
+    drop(old);
+    for expected in [&b"batch"[..], b"batch and more"] {
+        let disk = open(dir.path());
+        assert_eq!(files_of(&disk), Files::from([("3-0/0.log".to_owned(), expected.to_vec())]));
+        if expected.len() == 5 {
+            assert_eq!(disk.append("3-0/0.log", b" and more").expect("appends"), 5);
+        }
+    }
+}
+
+#[test]
+fn a_second_opener_is_refused_until_the_first_has_closed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let first = open(dir.path());
+    let error = JournalDisk::open(dir.path(), SMALL).expect_err("in use");
+    assert!(error.to_string().contains("is in use by another process"), "{error}");
+    drop(first);
+    open(dir.path());
+}

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod commands;
+mod kafka;
 mod plant;
 mod process;
 mod rules;

@@ -2,6 +2,7 @@
 
 mod ci;
 mod fix;
+pub mod kafka;
 mod plants;
 mod sim;
 mod test;
@@ -19,5 +20,5 @@ pub struct Command {
 
 /// In alphabetical order; the manual prints them so.
 pub const fn all() -> &'static [Command] {
-    &[ci::COMMAND, fix::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
+    &[ci::COMMAND, fix::COMMAND, kafka::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
 }

@@ -1,6 +1,7 @@
 //! Every command of `cargo xtask`: one file each, one line in `all`.
 
 mod ci;
+mod conformance;
 mod fix;
 pub mod kafka;
 mod plants;
@@ -20,5 +21,5 @@ pub struct Command {
 
 /// In alphabetical order; the manual prints them so.
 pub const fn all() -> &'static [Command] {
-    &[ci::COMMAND, fix::COMMAND, kafka::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
+    &[ci::COMMAND, conformance::COMMAND, fix::COMMAND, kafka::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
 }

@@ -43,9 +43,9 @@ impl Cluster {
         Cluster { version, home: target.join("kafka").join(version.full()) }
     }
 
-    /// Addresses that reach it, joined by commas.
-    pub fn bootstrap(&self) -> String {
-        bootstrap()
+    /// Do all of its nodes run?
+    pub fn is_running(&self) -> bool {
+        self.running().len() == NODES.len()
     }
 
     fn node(&self, node: u32) -> Process {
@@ -59,7 +59,7 @@ impl Cluster {
 
     /// Starts it from nothing and waits until every node knows all three. One that runs is left alone.
     pub fn up(&self) -> Result<u8> {
-        if self.running().len() == NODES.len() {
+        if self.is_running() {
             self.await_ready(&NODES)?;
             println!("kafka: {} runs already: {}", self.version.full(), bootstrap());
             return Ok(0);
@@ -229,17 +229,19 @@ fn probe_is_silent(port: u16) -> bool {
 
 /// Every setting was accepted by 3.9.1 and 4.3.1. First the durability under test, then what makes it small and quick.
 fn properties(node: u32, data: &str) -> String {
-    let (broker, controller) = (broker_port(node), controller_port(node));
+    let (broker, controller, proxied) = (broker_port(node), controller_port(node), broker_port(node) + 2);
+    // A relay of the conformance suite listens there: clients that come through it are told to go on through it.
+    let relay = proxied + 1;
     let voters = NODES.map(|node| format!("{node}@127.0.0.1:{}", controller_port(node))).join(",");
     format!(
         "process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{proxied},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker},PROXIED://127.0.0.1:{relay}
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 default.replication.factor=3
 min.insync.replicas=2

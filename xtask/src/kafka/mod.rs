@@ -28,6 +28,14 @@ impl Version {
         }
     }
 
+    /// What `--version` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Version::V3_9 => "3.9",
+            Version::V4 => "4",
+        }
+    }
+
     /// The version of the jars.
     pub fn full(self) -> &'static str {
         match self {

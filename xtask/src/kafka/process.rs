@@ -80,7 +80,7 @@ mod tests {
         assert!(!process.signal("KILL").unwrap());
         // `sh -c SCRIPT NAME`: the name stands in its command line as the properties do in a node's.
         let mut shell = Command::new("sh");
-        shell.args(["-c", "sleep 60"]).arg(&process.properties);
+        shell.args(["-c", "sleep 60; true"]).arg(&process.properties);
         std::fs::remove_file(&process.pid).unwrap();
         process.start(&mut shell).unwrap();
         assert!(process.running().is_some());

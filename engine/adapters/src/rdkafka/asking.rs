@@ -96,13 +96,21 @@ fn passes(why: &Reason) -> bool {
 
 /// Asks until there is an answer, or an error that does not pass, or the deadline.
 async fn persist<T, F: Future<Output = Result<T, Reason>>>(until_ms: u64, mut ask: impl FnMut() -> F) -> Result<T, Reason> {
+    let mut answered = None;
     loop {
         let why = match ask().await {
             Ok(answer) => return Ok(answer),
             Err(why) => why,
         };
-        if !passes(&why) || time::monotonic_ms() + RETRY_MS >= until_ms {
+        if !passes(&why) {
             return Err(why);
+        }
+        if let Reason::Answered(_) = &why {
+            answered = Some(why.clone());
+        }
+        if time::monotonic_ms() + RETRY_MS >= until_ms {
+            // What was said before the time was up says more than that it is.
+            return Err(answered.unwrap_or(why));
         }
         time::sleep(Duration::from_millis(RETRY_MS)).await;
     }

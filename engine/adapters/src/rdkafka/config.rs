@@ -79,6 +79,8 @@ impl KafkaConfig {
     /// Of a transactional id.
     pub(super) fn transactional(&self, id: &str, transaction_timeout_ms: u32) -> Vec<(&'static str, String)> {
         let mut all = self.sending();
+        // No request may outlive its transaction; the later of two settings of one name counts.
+        all.push(("socket.timeout.ms", self.request_timeout_ms.min(transaction_timeout_ms).to_string()));
         all.push(("transactional.id", id.to_owned()));
         all.push(("transaction.timeout.ms", transaction_timeout_ms.to_string()));
         all.push(("delivery.timeout.ms", u64::from(transaction_timeout_ms).min(self.delivery_timeout_ms).to_string()));

@@ -117,7 +117,11 @@ pub async fn run<B: Bench>(bench: Arc<B>, only: &str) -> (usize, usize) {
             Ok(Err(_)) => "BROKEN",
             Err(_) => "STUCK",
         };
-        if verdict == "ok" { held += 1 } else { broken += 1 }
+        if verdict == "ok" {
+            held += 1
+        } else {
+            broken += 1
+        }
         println!("{verdict:<7} {:<72} {took_ms:>6} ms  {}", contract.name, contract.provokes);
     }
     println!("{held} passed, {broken} failed");

@@ -49,16 +49,11 @@ pub async fn a_seek_brings_nothing_older_and_nothing_skipped<B: Bench>(bench: Ar
     let tp = topic.tp(0);
     send_all(&log, tp, (0..500).map(|n| format!("value {n}"))).await;
     let mut reader = log.read(Subscription::Assigned(vec![(tp, at(0))]), Isolation::ReadCommitted).await.expect("a reader");
-    // Back, forth, and to where it is, each amid what was fetched ahead.
-    for to in [0, 400, 3, 250, 499, 0, 1] {
-        let first = read(&mut reader, 1).await;
-        assert!(!first.is_empty());
+    // Back, forth, to the last one and to where it is, each amid what was fetched ahead.
+    for to in [0, 400, 3, 250, 250, 499, 0, 1] {
         reader.seek(tp, at(to));
         let came = read(&mut reader, 1).await;
         assert_eq!(came, values(tp, to..to + came.len() as i64), "after a seek to {to}");
-        if to > 400 {
-            reader.seek(tp, at(0));
-        }
     }
 }
 

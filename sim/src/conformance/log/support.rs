@@ -2,12 +2,13 @@
 
 use super::{Bench, Client};
 use ::log::{
-    Anchor, ConsumerEvent, Delivered, Isolation, Lease, LogPort, Next, Outcome, Position, Producer, Reader, Record, StartPoint, Subscription, TopicInfo, TopicSpec,
-    Tp, TxEnd,
+    Anchor, ConsumerEvent, Delivered, Isolation, Lease, LogPort, Next, Outcome, Position, Producer, Reader, Record, StartPoint, Subscription, TopicInfo,
+    TopicSpec, Tp, TxEnd,
 };
 use bytes::Bytes;
 use runtime::time;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Long enough for anything that should happen.
 pub const PATIENCE_MS: u64 = 30_000;
@@ -99,7 +100,17 @@ pub async fn read_all<L: LogPort>(log: &L, tp: Tp, isolation: Isolation) -> Vec<
     all
 }
 
-/// The same, as text.
+/// What was committed, once every transaction that was ended is visible: an end is durable before it is visible. Nothing may be open.
+pub async fn settled<L: LogPort>(log: &L, tp: Tp) -> Vec<String> {
+    let by_ms = soon(PATIENCE_MS);
+    while end(log, tp, Isolation::ReadCommitted).await != end(log, tp, Isolation::ReadUncommitted).await {
+        assert!(time::monotonic_ms() < by_ms, "a transaction stays open in {tp:?}");
+        time::sleep(Duration::from_millis(20)).await;
+    }
+    texts(log, tp, Isolation::ReadCommitted).await
+}
+
+/// Everything of a partition, as text.
 pub async fn texts<L: LogPort>(log: &L, tp: Tp, isolation: Isolation) -> Vec<String> {
     read_all(log, tp, isolation).await.iter().map(text).collect()
 }
@@ -131,8 +142,7 @@ pub struct Worker<L: LogPort> {
 
 impl<L: LogPort> Worker<L> {
     pub async fn join(log: &L, group: &str, topic: &TopicInfo, instance_id: Option<&str>) -> Worker<L> {
-        let subscription =
-            Subscription::Group { group: group.to_owned(), topics: vec![topic.name.clone()], instance_id: instance_id.map(str::to_owned) };
+        let subscription = Subscription::Group { group: group.to_owned(), topics: vec![topic.name.clone()], instance_id: instance_id.map(str::to_owned) };
         let reader = log.read(subscription, Isolation::ReadCommitted).await.expect("a reader");
         Worker {
             reader,

@@ -1,6 +1,6 @@
 //! Transactions.
 
-use super::support::{PATIENCE_MS, Worker, began, committed, end, ended, found, record, send_all, soon, texts};
+use super::support::{PATIENCE_MS, Worker, began, committed, end, ended, found, record, send_all, settled, soon, texts};
 use super::{Bench, Client};
 use ::log::{ErrorCode, Isolation, LogPort, Next, Outcome, Position, Reader, Reason, TopicInfo, Tx, TxEnd, TxSession};
 use runtime::time::sleep;
@@ -45,7 +45,7 @@ pub async fn outputs_and_position_come_together_or_not_at_all<B: Bench>(bench: A
         assert_eq!(committed(&log, lease.tp, &group).await, Some(Next(round / 2 * 2 + 1)), "round {round}");
     }
     for partition in 0..2 {
-        assert_eq!(texts(&log, topic.tp(partition), Isolation::ReadCommitted).await, ["round 0", "round 2", "round 4"]);
+        assert_eq!(settled(&log, topic.tp(partition)).await, ["round 0", "round 2", "round 4"]);
     }
 }
 
@@ -83,7 +83,7 @@ pub async fn a_younger_session_fences_the_elder<B: Bench>(bench: Arc<B>) {
     let _verdict_comes_with_the_commit = tx.send(topic.tp(0), record("younger"));
     let end = tx.commit(soon(PATIENCE_MS)).await;
     assert!(matches!(end, TxEnd::Committed(_)), "{}", ended(&end));
-    assert_eq!(texts(&log, topic.tp(0), Isolation::ReadCommitted).await, ["younger"]);
+    assert_eq!(settled(&log, topic.tp(0)).await, ["younger"]);
     assert_eq!(texts(&log, topic.tp(0), Isolation::ReadUncommitted).await, ["elder", "younger"]);
 }
 
@@ -103,7 +103,7 @@ pub async fn a_member_put_out_commits_nothing_with_its_outputs<B: Bench>(bench: 
     assert!(matches!(end, TxEnd::Fenced(Reason::Answered(ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration))), "{}", ended(&end));
     assert_eq!(committed(&log, lease.tp, &group).await, None);
     commit_one(&log, &id, &topic, "last").await;
-    assert_eq!(texts(&log, topic.tp(0), Isolation::ReadCommitted).await, ["last"], "what the zombie wrote was aborted");
+    assert_eq!(settled(&log, topic.tp(0)).await, ["last"], "what the zombie wrote was aborted");
 }
 
 pub async fn a_commit_that_nobody_answers_is_in_doubt<B: Bench>(bench: Arc<B>) {
@@ -122,7 +122,7 @@ pub async fn a_commit_that_nobody_answers_is_in_doubt<B: Bench>(bench: Arc<B>) {
     assert!(matches!(end, TxEnd::InDoubt(_)), "{}", ended(&end));
     // The next session waits it out; then there is no doubt. The commit was heard, but for the answer.
     commit_one(&plain, &id, &topic, "after").await;
-    assert_eq!(texts(&plain, topic.tp(0), Isolation::ReadCommitted).await, ["in doubt", "after"]);
+    assert_eq!(settled(&plain, topic.tp(0)).await, ["in doubt", "after"]);
     // The same with a position: outputs and position stand or fall together.
     let mut tx = session(&log, &id).await.begin();
     assert!(matches!(tx.send(topic.tp(0), record("with a position")).outcome().await, Outcome::Done(_)));
@@ -132,7 +132,7 @@ pub async fn a_commit_that_nobody_answers_is_in_doubt<B: Bench>(bench: Arc<B>) {
     bench.pass_answers();
     assert!(matches!(end, TxEnd::InDoubt(_)), "{}", ended(&end));
     commit_one(&plain, &id, &topic, "last").await;
-    let came = texts(&plain, topic.tp(0), Isolation::ReadCommitted).await;
+    let came = settled(&plain, topic.tp(0)).await;
     let happened = came.iter().any(|value| value == "with a position");
     assert_eq!(committed(&plain, lease.tp, &group).await, happened.then_some(Next(1)), "{came:?}");
 }
@@ -144,7 +144,7 @@ pub async fn a_session_of_the_same_id_ends_what_was_left_open<B: Bench>(bench: A
     assert!(matches!(tx.send(topic.tp(0), record("left open")).outcome().await, Outcome::Done(_)));
     drop(tx);
     commit_one(&log, &id, &topic, "after").await;
-    assert_eq!(texts(&log, topic.tp(0), Isolation::ReadCommitted).await, ["after"]);
+    assert_eq!(settled(&log, topic.tp(0)).await, ["after"]);
 }
 
 pub async fn a_transaction_beyond_its_timeout_is_fenced<B: Bench>(bench: Arc<B>) {
@@ -162,7 +162,7 @@ pub async fn a_transaction_beyond_its_timeout_is_fenced<B: Bench>(bench: Arc<B>)
     let end = tx.commit(soon(PATIENCE_MS)).await;
     assert!(!matches!(end, TxEnd::Committed(_)), "it was aborted long ago");
     commit_one(&log, &id, &topic, "after").await;
-    assert_eq!(texts(&log, topic.tp(0), Isolation::ReadCommitted).await, ["after"]);
+    assert_eq!(settled(&log, topic.tp(0)).await, ["after"]);
 }
 
 pub async fn an_empty_transaction_asks_nobody<B: Bench>(bench: Arc<B>) {

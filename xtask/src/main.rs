@@ -8,6 +8,7 @@
 
 mod commands;
 mod instructions;
+mod kafka;
 mod plant;
 mod process;
 mod rules;

@@ -3,4 +3,6 @@
 // Drivers block, and open real files: here the real world begins.
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(feature = "rdkafka")]
+pub mod rdkafka;
 pub mod sqlite;

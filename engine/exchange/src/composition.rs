@@ -4,10 +4,10 @@ use crate::supervisor::Supervisor;
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
-use log::Durability;
 use log::history::{SharedObserver, Silent};
 use log::host::{self, HostConfig};
 use log::native::{ClientConfig, Native};
+use log::{Durability, LogPort};
 use runtime::disk::RealDisk;
 use runtime::net::Listener;
 use runtime::task::{JoinHandle, Stopper, stop_channel};
@@ -65,9 +65,9 @@ pub fn client(name: &str, address: &str, observer: &SharedObserver) -> Native {
 }
 
 /// What the services are given.
-pub struct Services<'a> {
-    /// Address of the log.
-    pub log: &'a str,
+pub struct Services<'a, L> {
+    /// A client of the log for each, by its name.
+    pub client: &'a dyn Fn(&str) -> L,
     /// Where the recorder writes.
     pub store: &'a Arc<SqliteStore>,
     /// What is traded.
@@ -83,7 +83,7 @@ const LEVELS_MAX: usize = 1 << 18;
 /// Distance of ticks.
 const TICK_MS: u64 = 5_000;
 
-impl Services<'_> {
+impl<L: LogPort> Services<'_, L> {
     /// Starts all of them; `gateway` is the socket of the HTTP interface.
     pub fn start(&self, supervisor: &mut Supervisor, gateway: Listener) {
         self.recorder(supervisor);
@@ -94,8 +94,8 @@ impl Services<'_> {
         self.gateway(supervisor, gateway);
     }
 
-    fn client(&self, name: &str) -> Native {
-        client(name, self.log, self.observer)
+    fn client(&self, name: &str) -> L {
+        (self.client)(name)
     }
 
     fn transact<S: Service>(&self, supervisor: &mut Supervisor, service: S) {

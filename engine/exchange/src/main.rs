@@ -7,6 +7,7 @@ mod composition;
 mod deposit;
 mod flow;
 mod history;
+mod kafka;
 mod listing;
 mod supervisor;
 mod up;

@@ -1,4 +1,4 @@
-//! `exchange up`: everything in one process, on one data directory.
+//! `exchange up`: everything in one process, on one data directory. `--kafka` puts Apache Kafka in the place of the embedded log.
 //!
 //! The embedded log (controller and one broker, `fsync = always`) serves loopback TCP, so that other processes of this machine reach it too; services
 //! are its clients like any other. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
@@ -7,10 +7,11 @@
 use crate::composition::{Log, Services, client};
 use crate::supervisor::Supervisor;
 use crate::usage::usage;
-use crate::{history, listing};
+use crate::{history, kafka, listing};
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use clap::Args;
+use log::LogPort;
 use log::history::SharedObserver;
 use runtime::disk::RealDisk;
 use runtime::net::Listener;
@@ -32,6 +33,9 @@ pub struct UpArgs {
     /// Where the log listens.
     #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
     pub log_listen: String,
+    /// Run on this Apache Kafka instead of the embedded log: some of its brokers, host:port, joined by commas. At least three brokers.
+    #[arg(long, env = "EXCHANGE_KAFKA", conflicts_with = "log_listen")]
+    pub kafka: Option<String>,
     /// Partitions of every topic but system_ticks. Cannot be changed later: keys would move.
     #[arg(long, env = "EXCHANGE_PARTITIONS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
@@ -81,20 +85,23 @@ const BOOTSTRAP_MS: u64 = 60_000;
 /// Runs until Ctrl-C or SIGTERM.
 pub async fn run(args: UpArgs) -> Result<()> {
     let specs = args.listing.as_deref().map_or_else(|| Ok(listing::default()), listing::read).map_err(usage)?;
+    match &args.kafka {
+        None => on_embedded_log(&args, &specs).await,
+        Some(brokers) => kafka::run(&args, brokers, &specs).await,
+    }
+}
+
+async fn on_embedded_log(args: &UpArgs, specs: &[SymbolSpec]) -> Result<()> {
     let disk = RealDisk::open(args.data.join("log")).with_context(|| format!("data directory {}", args.data.display()))?;
     let store = Arc::new(SqliteStore::open(&args.data.join("exchange.sqlite"))?);
     // Whoever connects before the services stand waits for them.
     let gateway = Listener::bind(&args.listen).await.with_context(|| format!("--listen {}", args.listen))?;
     let observer = history::open(args.history.as_deref())?;
     let mut log = Log::start(&args.log_listen, disk, &observer).await?;
+    let address = log.address.clone();
+    let client = |name: &str| client(name, &address, &observer);
     let mut supervisor = Supervisor::default();
-    let life = async {
-        bootstrap(&args, &log.address, &specs, &observer).await?;
-        let listens = gateway.local_address();
-        Services { log: &log.address, store: &store, symbols: &specs, observer: &observer }.start(&mut supervisor, gateway);
-        println!("exchange: http://{listens}  log {}  data {}", log.address, args.data.display());
-        std::future::pending::<Result<Infallible>>().await
-    };
+    let life = live(args, specs, &mut supervisor, gateway, Parts { client: &client, store: &store, observer: &observer, replication: ONE, log: &address });
     let ended = runtime::select! {
         asked = asked_to_stop() => { asked?; None }
         ended = &mut log.host => Some(ended),
@@ -110,7 +117,36 @@ pub async fn run(args: UpArgs) -> Result<()> {
     log.host.await.context("the log's task")?.context("the log")
 }
 
-async fn asked_to_stop() -> Result<()> {
+/// What an exchange is made of, whatever its log is.
+pub struct Parts<'a, L> {
+    pub client: &'a dyn Fn(&str) -> L,
+    pub store: &'a Arc<SqliteStore>,
+    pub observer: &'a SharedObserver,
+    pub replication: Replication,
+    /// Where the log is, for people.
+    pub log: &'a str,
+}
+
+/// How often a topic is there, and how many of these must have a record before it is acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub struct Replication {
+    pub replicas: u32,
+    pub min_isr: u32,
+}
+
+/// The embedded log is one broker.
+const ONE: Replication = Replication { replicas: 1, min_isr: 1 };
+
+/// Bootstraps, starts every service, and goes on until dropped.
+pub async fn live<L: LogPort>(args: &UpArgs, specs: &[SymbolSpec], supervisor: &mut Supervisor, gateway: Listener, parts: Parts<'_, L>) -> Result<Infallible> {
+    bootstrap(args, specs, &parts).await?;
+    let listens = gateway.local_address();
+    Services { client: parts.client, store: parts.store, symbols: specs, observer: parts.observer }.start(supervisor, gateway);
+    println!("exchange: http://{listens}  log {}  data {}", parts.log, args.data.display());
+    std::future::pending().await
+}
+
+pub async fn asked_to_stop() -> Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     runtime::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -120,15 +156,15 @@ async fn asked_to_stop() -> Result<()> {
 }
 
 /// Topics, listings, deposits; the same at every start, and done once.
-async fn bootstrap(args: &UpArgs, address: &str, specs: &[SymbolSpec], observer: &SharedObserver) -> Result<()> {
+async fn bootstrap<L: LogPort>(args: &UpArgs, specs: &[SymbolSpec], parts: &Parts<'_, L>) -> Result<()> {
     let config = BootstrapConfig {
         account_partitions: args.partitions,
         symbol_partitions: args.partitions,
-        replication: 1,
-        min_isr: 1,
+        replication: parts.replication.replicas,
+        min_isr: parts.replication.min_isr,
         listings: specs.to_vec(),
         deposits: args.deposits.iter().map(Deposit::once).collect(),
         deadline_ms: runtime::time::monotonic_ms() + BOOTSTRAP_MS,
     };
-    bootstrap::run(client("operator", address, observer), &config).await.context("creating topics, listings and deposits")
+    bootstrap::run((parts.client)("operator"), &config).await.context("creating topics, listings and deposits")
 }

@@ -2,7 +2,9 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod fix;
+pub mod kafka;
 mod plants;
 mod sim;
 mod test;
@@ -20,5 +22,16 @@ pub struct Command {
 
 /// In alphabetical order; the manual prints them so.
 pub const fn all() -> &'static [Command] {
-    &[bench::COMMAND, ci::COMMAND, fix::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
+    &[
+        bench::COMMAND,
+        ci::COMMAND,
+        conformance::COMMAND,
+        fix::COMMAND,
+        kafka::COMMAND,
+        plants::COMMAND,
+        sim::COMMAND,
+        test::COMMAND,
+        tidy::COMMAND,
+        up::COMMAND,
+    ]
 }

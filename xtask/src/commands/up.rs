@@ -10,6 +10,10 @@ pub const COMMAND: Command = Command { name: "up", uses: &[("the exchange for re
 /// Release build: the figures that people see are those of what they would deploy.
 fn run(arguments: &[String]) -> Result<u8> {
     let mut cargo = process::cargo();
-    cargo.current_dir(tree::root()).args(["run", "--quiet", "--release", "--package", "lockstep-exchange", "--bin", "exchange", "--", "up"]);
-    process::exec(cargo.args(arguments))
+    cargo.current_dir(tree::root()).args(["run", "--quiet", "--release", "--package", "lockstep-exchange", "--bin", "exchange"]);
+    // librdkafka is compiled for those who ask for it only.
+    if arguments.iter().any(|word| word == "--kafka" || word.starts_with("--kafka=")) {
+        cargo.args(["--features", "rdkafka"]);
+    }
+    process::exec(cargo.args(["--", "up"]).args(arguments))
 }

@@ -1,0 +1,202 @@
+//! What a client is set to. The settings that correctness rests on are not the user's to choose, and are read back from every handle that starts.
+
+use super::native::Handle;
+use log::Isolation;
+
+/// A client's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// Some brokers, `host:port`, joined by commas.
+    pub bootstrap: String,
+    /// Names this client to people.
+    pub client_id: String,
+    /// Fewest replicas of a topic that is used.
+    pub replicas_min: u32,
+    /// Fewest in-sync replicas (`min.insync.replicas`) of a topic that is used.
+    pub in_sync_replicas_min: u32,
+    /// Longest wait for an answer.
+    pub request_timeout_ms: u32,
+    /// For sends without a deadline of their own: those of a transaction.
+    pub delivery_timeout_ms: u64,
+    /// A member that is not heard so long is put out of its group.
+    pub session_timeout_ms: u32,
+    /// Between two heartbeats.
+    pub heartbeat_ms: u32,
+    /// Longest between two calls of `next`; then the reader leaves its group by itself. At least the session timeout.
+    pub max_poll_interval_ms: u32,
+    /// Longest that a fetch waits at the broker; a reader learns so late that it has reached the end.
+    pub fetch_wait_ms_max: u32,
+    /// Most bytes queued in a producer; a send beyond is refused.
+    pub buffer_bytes_max: u64,
+}
+
+impl KafkaConfig {
+    /// The defaults, for these brokers.
+    pub fn new(client_id: impl Into<String>, bootstrap: impl Into<String>) -> Self {
+        KafkaConfig {
+            bootstrap: bootstrap.into(),
+            client_id: client_id.into(),
+            replicas_min: 3,
+            in_sync_replicas_min: 2,
+            request_timeout_ms: 3_000,
+            delivery_timeout_ms: 10_000,
+            session_timeout_ms: 6_000,
+            heartbeat_ms: 300,
+            max_poll_interval_ms: 10_000,
+            fetch_wait_ms_max: 100,
+            buffer_bytes_max: 32 << 20,
+        }
+    }
+
+    fn shared(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("bootstrap.servers", self.bootstrap.clone()),
+            ("client.id", self.client_id.clone()),
+            ("allow.auto.create.topics", "false".to_owned()),
+            ("enable.metrics.push", "false".to_owned()),
+            ("socket.timeout.ms", self.request_timeout_ms.to_string()),
+            ("socket.connection.setup.timeout.ms", "1000".to_owned()),
+            ("reconnect.backoff.ms", "50".to_owned()),
+            ("reconnect.backoff.max.ms", "500".to_owned()),
+            ("retry.backoff.ms", "50".to_owned()),
+            ("retry.backoff.max.ms", "500".to_owned()),
+            ("topic.metadata.refresh.fast.interval.ms", "50".to_owned()),
+        ]
+    }
+
+    /// Of a handle that only asks.
+    pub(super) fn asking(&self) -> Vec<(&'static str, String)> {
+        self.shared()
+    }
+
+    /// Of plain sends. Deadlines are the adapter's; what it gives up is purged.
+    pub(super) fn plain(&self) -> Vec<(&'static str, String)> {
+        let mut all = self.sending();
+        all.push(("delivery.timeout.ms", "600000".to_owned()));
+        all
+    }
+
+    /// Of a transactional id.
+    pub(super) fn transactional(&self, id: &str, transaction_timeout_ms: u32) -> Vec<(&'static str, String)> {
+        let mut all = self.sending();
+        // No request may outlive its transaction; the later of two settings of one name counts.
+        all.push(("socket.timeout.ms", self.request_timeout_ms.min(transaction_timeout_ms).to_string()));
+        all.push(("transactional.id", id.to_owned()));
+        all.push(("transaction.timeout.ms", transaction_timeout_ms.to_string()));
+        all.push(("delivery.timeout.ms", u64::from(transaction_timeout_ms).min(self.delivery_timeout_ms).to_string()));
+        all
+    }
+
+    fn sending(&self) -> Vec<(&'static str, String)> {
+        let mut all = self.shared();
+        all.extend([
+            ("enable.idempotence", "true".to_owned()),
+            ("acks", "all".to_owned()),
+            ("max.in.flight", "5".to_owned()),
+            ("linger.ms", "0".to_owned()),
+            ("request.timeout.ms", self.request_timeout_ms.to_string()),
+            ("queue.buffering.max.kbytes", (self.buffer_bytes_max >> 10).max(1).to_string()),
+            // The limit is bytes: see `buffer_bytes_max`.
+            ("queue.buffering.max.messages", "1000000".to_owned()),
+        ]);
+        all
+    }
+
+    /// Of a reader; `group`: its name, and its instance id.
+    pub(super) fn reading(&self, isolation: Isolation, group: Option<(&str, Option<&str>)>) -> Vec<(&'static str, String)> {
+        let isolation = match isolation {
+            Isolation::ReadCommitted => "read_committed",
+            Isolation::ReadUncommitted => "read_uncommitted",
+        };
+        let mut all = self.shared();
+        all.extend([
+            // Without a group there must be a name all the same; it is never joined.
+            ("group.id", group.map_or("lockstep-no-group", |(group, _)| group).to_owned()),
+            ("enable.auto.commit", "false".to_owned()),
+            ("enable.auto.offset.store", "false".to_owned()),
+            ("auto.offset.reset", "error".to_owned()),
+            ("isolation.level", isolation.to_owned()),
+            ("enable.partition.eof", "true".to_owned()),
+            ("check.crcs", "true".to_owned()),
+            // Of one generation all leases are given anew: a kept partition would carry the generation of an older assignment.
+            ("partition.assignment.strategy", "range".to_owned()),
+            ("session.timeout.ms", self.session_timeout_ms.to_string()),
+            ("heartbeat.interval.ms", self.heartbeat_ms.to_string()),
+            ("max.poll.interval.ms", self.max_poll_interval_ms.max(self.session_timeout_ms).to_string()),
+            ("fetch.wait.max.ms", self.fetch_wait_ms_max.to_string()),
+            ("fetch.error.backoff.ms", "50".to_owned()),
+            ("queued.min.messages", "2000".to_owned()),
+            ("queued.max.messages.kbytes", "8192".to_owned()),
+        ]);
+        if let Some((_, Some(instance))) = group {
+            all.push(("group.instance.id", instance.to_owned()));
+        }
+        all
+    }
+}
+
+/// Must stand so in every handle of its kind, whatever the defaults of the library's next version are.
+const MANDATORY_SENDING: &[(&str, &str)] = &[("enable.idempotence", "true"), ("acks", "-1"), ("max.in.flight", "5"), ("allow.auto.create.topics", "false")];
+
+/// The same of readers.
+const MANDATORY_READING: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
+    ("partition.assignment.strategy", "range"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Panics on a mandatory setting that is not in force.
+pub(super) fn assert_sending(handle: &Handle) {
+    assert_in_force(handle, MANDATORY_SENDING);
+}
+
+/// The same of readers.
+pub(super) fn assert_reading(handle: &Handle, isolation: Isolation) {
+    assert_in_force(handle, MANDATORY_READING);
+    let wanted = if isolation == Isolation::ReadCommitted { "read_committed" } else { "read_uncommitted" };
+    assert_in_force(handle, &[("isolation.level", wanted)]);
+}
+
+fn assert_in_force(handle: &Handle, mandatory: &[(&str, &str)]) {
+    for (name, wanted) in mandatory {
+        let found = handle.setting(name);
+        assert_eq!(found.as_deref(), Some(*wanted), "{name} is mandatory");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rdkafka::native::Kind;
+
+    fn config() -> KafkaConfig {
+        // Nobody listens there: a handle starts all the same.
+        KafkaConfig::new("test", "127.0.0.1:1")
+    }
+
+    #[test]
+    fn every_kind_of_handle_starts_with_the_mandatory_settings() {
+        assert_sending(&Handle::new(Kind::Producer, &config().plain()).expect("the settings are known"));
+        assert_sending(&Handle::new(Kind::Producer, &config().transactional("id", 5_000)).expect("the settings are known"));
+        for isolation in [Isolation::ReadCommitted, Isolation::ReadUncommitted] {
+            for group in [None, Some(("group", None)), Some(("group", Some("instance-1")))] {
+                assert_reading(&Handle::new(Kind::Consumer, &config().reading(isolation, group)).expect("the settings are known"), isolation);
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "enable.idempotence is mandatory")]
+    fn a_handle_without_them_is_refused() {
+        assert_sending(&Handle::new(Kind::Producer, &config().asking()).expect("the settings are known"));
+    }
+
+    #[test]
+    fn a_setting_that_the_library_does_not_know_is_an_error_that_names_it() {
+        let error = Handle::new(Kind::Producer, &[("no.such.setting", "1".to_owned())]).err().expect("unknown");
+        assert!(error.contains("no.such.setting"), "{error}");
+    }
+}

@@ -1,0 +1,165 @@
+//! What an error of librdkafka says in the port's words (`kafka.md` F, error table).
+//!
+//! librdkafka does not tell how often it tried a batch, and a definite code is definite on the first attempt only: whatever it may have retried is
+//! [`Outcome::Unknown`].
+
+use super::native::{Code, Delivery, NativeError, Persisted};
+use log::{ErrorCode, Outcome, Reason};
+
+/// A broker's code by Kafka's number; `None` for one that the port does not name.
+fn named(number: i32) -> Option<ErrorCode> {
+    use ErrorCode::*;
+    Some(match number {
+        -1 => UnknownServerError,
+        1 => OffsetOutOfRange,
+        2 => CorruptMessage,
+        3 | 100 => UnknownTopicOrPartition,
+        5 => LeaderNotAvailable,
+        6 => NotLeaderOrFollower,
+        7 => RequestTimedOut,
+        10 | 18 => MessageTooLarge,
+        14 => CoordinatorLoadInProgress,
+        15 => CoordinatorNotAvailable,
+        16 => NotCoordinator,
+        17 => InvalidTopic,
+        19 => NotEnoughReplicas,
+        20 => NotEnoughReplicasAfterAppend,
+        22 | 113 => IllegalGeneration,
+        23 => InconsistentGroupProtocol,
+        25 | 110 => UnknownMemberId,
+        26 => InvalidSessionTimeout,
+        27 => RebalanceInProgress,
+        32 => InvalidTimestamp,
+        35 => UnsupportedVersion,
+        36 => TopicAlreadyExists,
+        41 => NotController,
+        45 => OutOfOrderSequenceNumber,
+        47 => InvalidProducerEpoch,
+        48 => InvalidTxnState,
+        49 => InvalidProducerIdMapping,
+        50 => InvalidTransactionTimeout,
+        51 => ConcurrentTransactions,
+        56 => KafkaStorageError,
+        59 => UnknownProducerId,
+        74 => FencedLeaderEpoch,
+        75 => UnknownLeaderEpoch,
+        77 => StaleBrokerEpoch,
+        78 => OffsetNotAvailable,
+        79 => MemberIdRequired,
+        82 => FencedInstanceId,
+        87 => InvalidRecord,
+        88 => UnstableOffsetCommit,
+        90 => ProducerFenced,
+        95 => InvalidUpdateVersion,
+        120 => TransactionAbortable,
+        _ => return None,
+    })
+}
+
+/// Why, in the port's words.
+pub fn reason(code: Code) -> Reason {
+    match code {
+        Code::TIMED_OUT | Code::MESSAGE_TIMED_OUT | Code::TIMED_OUT_QUEUE => Reason::Deadline,
+        Code::TRANSPORT | Code::ALL_BROKERS_DOWN => Reason::Disconnected,
+        Code::QUEUE_FULL => Reason::Full,
+        Code::FENCED => Reason::Answered(ErrorCode::ProducerFenced),
+        Code::UNKNOWN_TOPIC | Code::UNKNOWN_PARTITION => Reason::Answered(ErrorCode::UnknownTopicOrPartition),
+        Code(number) => named(number).map_or_else(|| Reason::Ended(code.name()), Reason::Answered),
+    }
+}
+
+/// The same, with librdkafka's words where the port has no name.
+pub fn told(error: &NativeError) -> Reason {
+    match reason(error.code) {
+        Reason::Ended(name) => Reason::Ended(format!("{name}: {}", error.text)),
+        reason => reason,
+    }
+}
+
+/// Codes that say of a batch, whenever they are said, that it will never be taken: they are about what it is.
+fn is_refusal(code: Code) -> bool {
+    /// TOPIC_AUTHORIZATION_FAILED and CLUSTER_AUTHORIZATION_FAILED.
+    const NOT_ALLOWED: [i32; 2] = [29, 31];
+    matches!(named(code.0), Some(ErrorCode::MessageTooLarge | ErrorCode::InvalidTimestamp | ErrorCode::InvalidRecord | ErrorCode::InvalidTopic))
+        || NOT_ALLOWED.contains(&code.0)
+}
+
+/// The verdict on a message.
+pub fn verdict(delivery: &Delivery) -> Outcome<Option<i64>> {
+    match (delivery.error, delivery.persisted) {
+        (Code::NONE, _) => Outcome::Done((delivery.offset >= 0).then_some(delivery.offset)),
+        (code, Persisted::No) if is_refusal(code) => Outcome::NotDone(reason(code)),
+        (code, _) => Outcome::Unknown(reason(code)),
+    }
+}
+
+/// Does somebody else own this transactional id?
+pub fn is_fenced(code: Code) -> bool {
+    code == Code::FENCED || matches!(named(code.0), Some(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping))
+}
+
+/// The verdict on an offset commit that was answered so.
+pub fn commit_verdict(code: Code) -> Outcome<()> {
+    use ErrorCode::*;
+    match (code, named(code.0)) {
+        (Code::NONE, _) => Outcome::Done(()),
+        (_, Some(IllegalGeneration | UnknownMemberId | FencedInstanceId | RebalanceInProgress | UnknownTopicOrPartition)) => Outcome::NotDone(reason(code)),
+        _ => Outcome::Unknown(reason(code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(error: i32, persisted: Persisted) -> Delivery {
+        Delivery { id: 1, error: Code(error), persisted, offset: 7 }
+    }
+
+    #[test]
+    fn a_code_about_the_message_itself_is_definite() {
+        for (number, code) in [(10, ErrorCode::MessageTooLarge), (32, ErrorCode::InvalidTimestamp), (87, ErrorCode::InvalidRecord)] {
+            assert_eq!(verdict(&delivery(number, Persisted::No)), Outcome::NotDone(Reason::Answered(code)));
+        }
+        assert_eq!(verdict(&delivery(29, Persisted::No)), Outcome::NotDone(Reason::Ended("TOPIC_AUTHORIZATION_FAILED".to_owned())));
+    }
+
+    /// KAFKA-13574; and librdkafka may have tried before.
+    #[test]
+    fn everything_else_may_have_happened() {
+        for number in [3, 6, 7, 19, 20, 56, -1, -192, -195, 45, 59, 2] {
+            for persisted in [Persisted::No, Persisted::Possibly] {
+                assert!(matches!(verdict(&delivery(number, persisted)), Outcome::Unknown(_)), "{number} {persisted:?}");
+            }
+        }
+        assert!(matches!(verdict(&delivery(10, Persisted::Possibly)), Outcome::Unknown(_)));
+    }
+
+    #[test]
+    fn a_delivered_message_has_its_offset_if_it_was_told() {
+        assert_eq!(verdict(&delivery(0, Persisted::Yes)), Outcome::Done(Some(7)));
+        assert_eq!(verdict(&Delivery { offset: -1001, ..delivery(0, Persisted::Yes) }), Outcome::Done(None));
+    }
+
+    #[test]
+    fn fences_are_told_apart_from_trouble() {
+        assert!([47, 49, 90, -144].into_iter().all(|number| is_fenced(Code(number))));
+        assert!([7, 16, 51, 59, -185].into_iter().all(|number| !is_fenced(Code(number))));
+    }
+
+    #[test]
+    fn a_commit_is_refused_by_the_group_and_unknown_otherwise() {
+        assert_eq!(commit_verdict(Code::NONE), Outcome::Done(()));
+        assert_eq!(commit_verdict(Code(25)), Outcome::NotDone(Reason::Answered(ErrorCode::UnknownMemberId)));
+        for number in [7, 14, 16, -185, -195] {
+            assert!(matches!(commit_verdict(Code(number)), Outcome::Unknown(_)), "{number}");
+        }
+    }
+
+    /// A code younger than this list is told by its name.
+    #[test]
+    fn a_code_without_a_name_here_is_told_in_words() {
+        assert!(matches!(reason(Code(89)), Reason::Ended(name) if name == "THROTTLING_QUOTA_EXCEEDED"));
+        assert_eq!(reason(Code(120)), Reason::Answered(ErrorCode::TransactionAbortable));
+    }
+}

@@ -1,0 +1,48 @@
+//! Topics by name and by incarnation. librdkafka's data path knows names only: which incarnation a name is was asked when it was looked up.
+
+use log::{TopicId, TopicInfo, Tp};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::sync::{Arc, Mutex};
+
+/// Topics that were looked up.
+#[derive(Debug, Default)]
+pub struct Topics(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_id: BTreeMap<TopicId, Arc<CStr>>,
+    by_name: BTreeMap<String, TopicInfo>,
+}
+
+impl Topics {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().expect("no panic under the lock")
+    }
+
+    /// Remembers one.
+    pub fn learn(&self, info: TopicInfo) {
+        let mut known = self.known();
+        let name: Arc<CStr> = CString::new(info.name.as_str()).expect("topic names have no zero byte").into();
+        known.by_id.insert(info.id, name);
+        known.by_name.insert(info.name.clone(), info);
+    }
+
+    /// Its name, for librdkafka.
+    ///
+    /// # Panics
+    /// On a topic that no look-up of this client has answered: a `Tp` is made from one.
+    pub fn name(&self, tp: Tp) -> Arc<CStr> {
+        self.known().by_id.get(&tp.topic).expect("a topic is looked up before it is used").clone()
+    }
+
+    /// A partition of the incarnation that this name was last.
+    pub fn find(&self, name: &str, partition: u32) -> Option<Tp> {
+        self.known().by_name.get(name).map(|info| Tp { topic: info.id, partition })
+    }
+}
+
+/// Kafka's topic ids have 128 random bits, the port's 64.
+pub fn id(most: i64, least: i64) -> TopicId {
+    TopicId((most ^ least) as u64)
+}

@@ -1,0 +1,133 @@
+//! The log port's contract on Apache Kafka through librdkafka: `cargo xtask conformance --log rdkafka`.
+//!
+//! Needs the cluster of `cargo xtask kafka up`; `LOCKSTEP_KAFKA` tells that it is there, `LOCKSTEP_KAFKA_CONTROL` the command that kills and starts its
+//! nodes. Without them there is nothing to judge. An argument runs only the contracts whose names contain it.
+#![allow(clippy::disallowed_methods)] // it measures threads, and runs the cluster's command
+
+use adapters::rdkafka::{Kafka, KafkaConfig};
+use log::LogPort;
+use log::history::Silent;
+use runtime::BoxFuture;
+use sim::conformance::log::{Bench, Client, run};
+use sim::conformance::proxy::Proxy;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const NODES: [u32; 3] = [1, 2, 3];
+
+fn port(node: u32, listener: u32) -> String {
+    format!("127.0.0.1:{}", node * 10_000 + 9_092 + listener)
+}
+
+fn brokers(listener: u32) -> String {
+    NODES.map(|node| port(node, listener)).join(",")
+}
+
+/// The listener for everybody, the one behind the relays, and where the relays listen: as `cargo xtask kafka` sets them up.
+const PLAIN: u32 = 0;
+const PROXIED: u32 = 2;
+const RELAY: u32 = 3;
+
+struct Real {
+    relays: Vec<Proxy>,
+    /// Topics outlive a run.
+    run: u64,
+    numbers: AtomicU64,
+    control: Vec<String>,
+}
+
+impl Real {
+    async fn start(control: &str) -> Real {
+        let mut relays = Vec::new();
+        for node in NODES {
+            relays.push(Proxy::start(&port(node, RELAY), port(node, PROXIED)).await.expect("the relay's port is free"));
+        }
+        let run = runtime::rng::Rng::of_node("conformance").next_u64() >> 32;
+        Real { relays, run, numbers: AtomicU64::new(0), control: control.split_whitespace().map(str::to_owned).collect() }
+    }
+
+    fn control(&self, verb: &'static str, node: u32) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (program, before) = self.control.split_first().expect("a command");
+            let mut command = Command::new(program);
+            command.args(before).args([verb, &node.to_string()]);
+            let status = tokio::task::spawn_blocking(move || command.status()).await.expect("no panic").expect("the cluster's command starts");
+            assert!(status.success(), "{verb} {node}");
+        })
+    }
+}
+
+impl Bench for Real {
+    type Log = Kafka;
+
+    fn client(&self, client: Client) -> Kafka {
+        let defaults = KafkaConfig::new("conformance", brokers(if client.proxied { RELAY } else { PLAIN }));
+        let config = KafkaConfig {
+            session_timeout_ms: client.session_timeout_ms.unwrap_or(defaults.session_timeout_ms),
+            max_poll_interval_ms: client.session_timeout_ms.unwrap_or(defaults.max_poll_interval_ms),
+            buffer_bytes_max: client.buffer_bytes_max.map_or(defaults.buffer_bytes_max, |bytes| bytes as u64),
+            ..defaults
+        };
+        Kafka::new(config, Arc::new(Silent)).expect("the settings are known")
+    }
+
+    fn brokers(&self) -> u32 {
+        3
+    }
+
+    fn replication(&self) -> (u32, u32) {
+        (3, 2)
+    }
+
+    fn fresh(&self, word: &str) -> String {
+        format!("{word}-{:08x}-{}", self.run, self.numbers.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn swallow_answers(&self) {
+        self.relays.iter().for_each(Proxy::swallow);
+    }
+
+    fn pass_answers(&self) {
+        self.relays.iter().for_each(Proxy::pass);
+    }
+
+    fn kill(&self, broker: u32) -> BoxFuture<'_, ()> {
+        self.control("kill", broker)
+    }
+
+    fn restart(&self, broker: u32) -> BoxFuture<'_, ()> {
+        self.control("start", broker)
+    }
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// What one transactional id costs in threads.
+async fn print_threads(bench: &Real) {
+    let log = bench.client(Client::default());
+    let id = bench.fresh("id");
+    let before = threads();
+    let session = log.tx_session(&id, 5_000, runtime::time::monotonic_ms() + 30_000).await.expect("a session");
+    println!("threads: {} for one transactional producer ({} in all)", threads() - before, threads());
+    drop(session);
+}
+
+fn main() {
+    let (Ok(version), Ok(control)) = (std::env::var("LOCKSTEP_KAFKA"), std::env::var("LOCKSTEP_KAFKA_CONTROL")) else {
+        println!("no Kafka: `cargo xtask conformance --log rdkafka` starts one");
+        println!("0 passed, 0 failed");
+        return;
+    };
+    let only = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads");
+    let (_, broken) = runtime.block_on(async {
+        let bench = Arc::new(Real::start(&control).await);
+        println!("log rdkafka: Apache Kafka {version}, three nodes, replication 3, min.insync.replicas 2");
+        print_threads(&bench).await;
+        run(bench, &only).await
+    });
+    std::process::exit(if broken > 0 { 10 } else { 0 });
+}

@@ -1,0 +1,129 @@
+//! The log port's contract. Every body is generic over the implementation; the embedded log, the simulated cluster and Apache Kafka run the same ones.
+//!
+//! Each contract is one function, named after what it promises. They run one after the other, on fresh topics and groups, and put back what they broke.
+
+mod groups;
+mod produce;
+mod read;
+mod support;
+mod topics;
+mod transactions;
+mod workload;
+
+use ::log::LogPort;
+use runtime::BoxFuture;
+use runtime::time;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a client differs from an ordinary one.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    /// Its answers can be swallowed ([`Bench::swallow_answers`]).
+    pub proxied: bool,
+    /// A member that is not heard, or does not poll, so long is put out of its group.
+    pub session_timeout_ms: Option<u32>,
+    /// Most bytes in its send buffer.
+    pub buffer_bytes_max: Option<usize>,
+}
+
+/// The implementation under test, and the hands on what stands behind it.
+pub trait Bench: Send + Sync + 'static {
+    /// The implementation.
+    type Log: LogPort;
+
+    /// A client of its own.
+    fn client(&self, client: Client) -> Self::Log;
+    /// How many brokers there are; they are numbered from 1.
+    fn brokers(&self) -> u32;
+    /// Replicas and fewest in-sync replicas of a topic.
+    fn replication(&self) -> (u32, u32);
+    /// A word that no other topic, group or id has had, on a log that outlives the run.
+    fn fresh(&self, word: &str) -> String;
+    /// Throws the answers to proxied clients away; what they ask is done.
+    fn swallow_answers(&self);
+    /// Lets answers pass again.
+    fn pass_answers(&self);
+    /// Ends a broker without a word.
+    fn kill(&self, broker: u32) -> BoxFuture<'_, ()>;
+    /// Starts it again on what it left, and waits until all replicas are in sync.
+    fn restart(&self, broker: u32) -> BoxFuture<'_, ()>;
+}
+
+/// One promise.
+pub struct Contract<B> {
+    /// What it promises.
+    pub name: &'static str,
+    /// What it provokes: variants of the port's enums.
+    pub provokes: &'static str,
+    run: fn(Arc<B>) -> BoxFuture<'static, ()>,
+}
+
+macro_rules! contracts {
+    ($($module:ident::$name:ident provokes $what:literal),* $(,)?) => {
+        vec![$(Contract { name: stringify!($name), provokes: $what, run: |bench| Box::pin($module::$name(bench)) }),*]
+    };
+}
+
+/// All of them.
+pub fn all<B: Bench>() -> Vec<Contract<B>> {
+    contracts![
+        topics::an_unknown_topic_is_told provokes "NotDone(UnknownTopicOrPartition)",
+        topics::creating_a_topic_twice_changes_nothing provokes "Outcome::Done",
+        topics::anchors_tell_start_end_and_what_was_committed provokes "Anchor::{Start, End, Committed}",
+        produce::acks_tell_rising_offsets_in_order provokes "Outcome::Done(Acked)",
+        produce::records_come_back_as_they_were_sent provokes "ConsumerEvent::Records",
+        produce::a_lost_ack_makes_no_duplicate provokes "retry after a lost answer",
+        produce::a_send_that_nobody_answers_is_unknown_and_stops_its_partition provokes "Unknown(Deadline), Behind",
+        produce::a_full_buffer_refuses_at_once provokes "NotDone(Full), NotDone(Behind)",
+        read::reading_begins_where_it_was_told provokes "Subscription::Assigned",
+        read::a_seek_brings_nothing_older_and_nothing_skipped provokes "Reader::seek",
+        read::a_paused_partition_keeps_what_came provokes "Reader::{pause, unpause}",
+        read::a_position_outside_the_log_is_told provokes "ConsumerEvent::OutOfRange",
+        read::nothing_happens_until_the_time_given provokes "ConsumerEvent::Nothing",
+        read::next_can_be_given_up_at_any_time provokes "cancelled Reader::next",
+        groups::a_group_goes_on_where_it_committed provokes "StartPoint::{Nothing, Committed}",
+        groups::partitions_move_to_who_joins_and_back_from_who_leaves provokes "ConsumerEvent::{Assigned, Revoking}",
+        groups::a_member_that_stalls_loses_its_partitions provokes "ConsumerEvent::Lost, NotDone(UnknownMemberId)",
+        groups::a_lease_of_an_older_generation_commits_nothing provokes "NotDone(IllegalGeneration)",
+        groups::a_static_member_s_next_life_takes_over_at_once provokes "instance_id",
+        groups::the_elder_of_two_with_one_instance_id_is_told provokes "ConsumerEvent::Fatal(FencedInstanceId)",
+        transactions::outputs_and_position_come_together_or_not_at_all provokes "TxEnd::{Committed, Aborted}",
+        transactions::an_open_transaction_holds_back_who_reads_committed provokes "Isolation, ConsumerEvent::Progress",
+        transactions::a_younger_session_fences_the_elder provokes "TxEnd::Fenced(ProducerFenced)",
+        transactions::a_member_put_out_commits_nothing_with_its_outputs provokes "TxEnd::Fenced(generation)",
+        transactions::a_commit_that_nobody_answers_is_in_doubt provokes "TxEnd::InDoubt",
+        transactions::a_session_of_the_same_id_ends_what_was_left_open provokes "LogPort::tx_session",
+        transactions::a_transaction_beyond_its_timeout_is_fenced provokes "TxEnd::Fenced(timeout)",
+        transactions::an_empty_transaction_asks_nobody provokes "TxEnd::Committed",
+        workload::nothing_acknowledged_is_lost_or_doubled_while_brokers_are_killed provokes "kill of every broker",
+    ]
+}
+
+/// Longest that one contract may take.
+const CONTRACT_MS_MAX: u64 = 180_000;
+
+/// Runs those whose name contains `only`; a line each. How many held, and how many did not.
+pub async fn run<B: Bench>(bench: Arc<B>, only: &str) -> (usize, usize) {
+    let (mut held, mut broken) = (0, 0);
+    for contract in all::<B>().into_iter().filter(|contract| contract.name.contains(only)) {
+        let begin_ms = time::monotonic_ms();
+        let body = runtime::task::spawn((contract.run)(bench.clone()));
+        let ended = time::timeout(Duration::from_millis(CONTRACT_MS_MAX), body).await;
+        bench.pass_answers();
+        let took_ms = time::monotonic_ms() - begin_ms;
+        let verdict = match ended {
+            Ok(Ok(())) => "ok",
+            Ok(Err(_)) => "BROKEN",
+            Err(_) => "STUCK",
+        };
+        if verdict == "ok" {
+            held += 1
+        } else {
+            broken += 1
+        }
+        println!("{verdict:<7} {:<72} {took_ms:>6} ms  {}", contract.name, contract.provokes);
+    }
+    println!("{held} passed, {broken} failed");
+    (held, broken)
+}

@@ -1,0 +1,59 @@
+//! `cargo xtask conformance`: the log port's contract on every implementation of it. The same bodies, the same judge.
+
+use anyhow::Result;
+
+use super::Command;
+use super::kafka::take_version;
+use crate::kafka::{Cluster, Version, missing};
+use crate::{Usage, process, tree};
+
+pub const COMMAND: Command =
+    Command { name: "conformance", uses: &[("the log port's contract", "cargo xtask conformance --log embedded|rdkafka [--version 3.9|4] [NAME]")], run };
+
+fn run(arguments: &[String]) -> Result<u8> {
+    let (version, words) = take_version(arguments)?;
+    let mut words = words.iter().map(String::as_str);
+    let (mut log, mut only) = (None, None);
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--log") {
+            Some("") => log = words.next(),
+            Some(value) if value.starts_with('=') => log = Some(&value[1..]),
+            None if only.is_none() && !word.starts_with('-') => only = Some(word),
+            _ => return Err(Usage(format!("unexpected argument `{word}`")).into()),
+        }
+    }
+    match log {
+        Some("embedded") => embedded(only),
+        Some("rdkafka") => rdkafka(version, only),
+        other => Err(Usage(format!("--log is embedded or rdkafka, not `{}`", other.unwrap_or_default())).into()),
+    }
+}
+
+fn embedded(only: Option<&str>) -> Result<u8> {
+    let mut cargo = process::cargo();
+    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-sim", "--test", "log_conformance", "--"]);
+    process::code(cargo.args(only))
+}
+
+/// A cluster that ran before is left running; one started here is stopped, whatever came out.
+fn rdkafka(version: Version, only: Option<&str>) -> Result<u8> {
+    if let Some(what) = missing() {
+        println!("conformance: skipped: {what}");
+        return Ok(0);
+    }
+    let cluster = Cluster::at(version);
+    let ran = cluster.is_running();
+    let mut cargo = process::cargo();
+    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance"]);
+    // Built before the cluster is started: both at once are slow.
+    process::run(cargo.arg("--no-run"))?;
+    cluster.up()?;
+    let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
+    let mut cargo = process::cargo();
+    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance", "--"]);
+    let code = process::code(cargo.args(only).env("LOCKSTEP_KAFKA", version.full()).env("LOCKSTEP_KAFKA_CONTROL", control));
+    if !ran {
+        cluster.down()?;
+    }
+    code
+}

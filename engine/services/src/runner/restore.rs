@@ -86,7 +86,8 @@ pub(crate) async fn replay<L: LogPort>(log: &L, tp: Tp, from: Position, upto: Ne
                 if count > 0 {
                     each(&batch.records[..count]);
                 }
-                batch.position
+                // What came beyond has not been looked at: whoever reads on must be given it again.
+                if count < batch.records.len() { Position { next: upto, epoch: None } } else { batch.position }
             }
             ConsumerEvent::Progress { position, .. } => position,
             ConsumerEvent::Nothing => return Err(ServiceError::Stalled { tp, upto }),

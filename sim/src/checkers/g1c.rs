@@ -1,5 +1,5 @@
-//! G1c, circular information flow: transaction 1 read what transaction 2 wrote, and 2 read, directly or not, what 1 wrote. Of reads alone no Kafka does
-//! it; with writes in the cycle it is as legal as G0.
+//! G1c, circular information flow: transaction 1 read what transaction 2 wrote, and 2 read, directly or not, what 1 wrote. Of reads of committed records
+//! alone no Kafka does it; with writes in the cycle it is as legal as G0; who reads uncommitted records asked for it.
 //!
 //! A delivery is part of a transaction if that was the only one open on its node and went on to send something afterwards.
 
@@ -51,7 +51,7 @@ impl Observed<'_> {
     /// wr edges: who wrote, who read in a transaction of his own.
     fn reads(&self) -> Graph {
         let mut graph = Graph::default();
-        for poll in self.operations.polls.iter().filter(|poll| poll.transaction != NONE) {
+        for poll in self.operations.polls.iter().filter(|poll| poll.committed && poll.transaction != NONE) {
             for (offset, _) in self.operations.records(poll) {
                 let version = self.versions.of_partition(poll.partition).at(*offset).expect("a delivered record has its version");
                 let writer = self.transaction_of(version.writer);
@@ -70,24 +70,30 @@ mod tests {
     use super::*;
     use log::Isolation;
 
-    #[test]
-    fn rejects_two_transactions_that_read_each_other() {
+    fn read_each_other(isolation: Isolation) -> Story {
         let mut story = Story::default();
         story.begin("a", "t");
         story.begin("b", "u");
         story.added("a", P, 1, 0);
         story.added("b", Q, 2, 0);
-        story.delivered("b", P, Isolation::ReadUncommitted, true, &[(0, 1)]);
-        story.delivered("a", Q, Isolation::ReadUncommitted, true, &[(0, 2)]);
+        story.delivered("b", P, isolation, true, &[(0, 1)]);
+        story.delivered("a", Q, isolation, true, &[(0, 2)]);
         story.added("a", P, 3, 1);
         story.added("b", Q, 4, 1);
         story.commit("a", "t");
         story.commit("b", "u");
+        story
+    }
+
+    #[test]
+    fn rejects_two_transactions_that_read_each_other() {
+        let story = read_each_other(Isolation::ReadCommitted);
         assert_eq!(story.rejected(&G1c), "transactions read each other's writes: 2 in a cycle, 0 of t, 1 of u");
     }
 
     #[test]
-    fn accepts_a_chain_of_reads_and_counts_a_cycle_that_needs_a_write() {
+    fn accepts_a_chain_of_reads_reads_of_uncommitted_records_and_counts_a_cycle_that_needs_a_write() {
+        read_each_other(Isolation::ReadUncommitted).accepted(&G1c);
         let mut story = Story::default();
         story.begin("a", "t");
         story.begin("b", "u");

@@ -16,7 +16,7 @@ impl Anomaly for IntPollSkip {
             let records = observed.operations.records(poll);
             verdict.checked += records.len() as u64;
             let (first, last) = (records[0].0, records[records.len() - 1].0);
-            if observed.places(poll, first, last) <= records.len() as i64 - 1 {
+            if observed.places(poll, first, last) < records.len() as i64 {
                 continue;
             }
             for pair in records.windows(2).filter(|pair| observed.places(poll, pair[0].0, pair[1].0) > 1) {

@@ -11,7 +11,7 @@
 //! | `aborted_read` (G1a) | a reader of committed records is given a value whose sends all failed | illegal |
 //! | `duplicate` | a value stands at more offsets than sends may have put it | illegal |
 //! | `g0` | a cycle of writes between transactions | legal; illegal for us between transactions of one transactional id |
-//! | `g1c` | a cycle of reads between transactions; of reads and writes | illegal; legal, illegal for us within one transactional id |
+//! | `g1c` | a cycle of committed reads between transactions; of reads and writes | illegal; legal, illegal for us within one transactional id |
 //! | `inconsistent_offsets` | one offset holds two values | illegal |
 //! | `int_nonmonotonic_poll` | one delivery goes backwards | illegal |
 //! | `int_nonmonotonic_send` | of two sends of one transaction to a partition the later stands first | illegal |

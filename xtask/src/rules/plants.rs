@@ -18,7 +18,8 @@ fn check(tree: &Tree) -> Result<Vec<String>> {
         }
         for (folder, name) in [("invariants", &plant.invariant), ("scenarios", &plant.scenario)] {
             let is_named = |folder: &str| tree.files.iter().any(|file| file.ends_with(&format!("src/{folder}/{name}.rs")));
-            if !is_named(folder) && !(folder == "invariants" && is_named("checkers")) {
+            let is_anomaly = folder == "invariants" && is_named("checkers");
+            if !is_named(folder) && !is_anomaly {
                 findings.push(format!("{}/{}.patch: no file of that name in {folder}: {name}", plant::FOLDER, plant.name));
             }
         }

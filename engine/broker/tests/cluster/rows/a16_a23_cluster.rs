@@ -1,8 +1,9 @@
-//! Life in a cluster: A16–A18, A20, A23.
+//! Life in a cluster: A16–A20, A23, A24; A14 as far as brokers go.
 
 use super::a07_a11_high_watermark::three_brokers;
 use crate::client::{ALL, batch};
 use crate::world::World;
+use broker::protocol::{FetchPartition, Isolation};
 use broker::{BrokerConfig, ControllerConfig, ErrorCode, FsyncPolicy, Note, Request, Response, Tp};
 
 #[test]
@@ -109,7 +110,7 @@ fn a18_only_members_of_the_isr_are_elected() {
 }
 
 #[test]
-fn a19_an_unclean_election_loses_what_was_committed_and_puts_another_record_in_its_place() {
+fn a19_a14_an_unclean_election_puts_other_records_in_the_place_of_committed_ones_and_a_reader_can_know() {
     let controller = ControllerConfig { unclean_leader_election: true, ..ControllerConfig::default() };
     let mut world = World::with_configs(37, 3, BrokerConfig::new(1, "unset"), controller);
     let tp = Tp { topic: world.create_topic("unclean", 1, 3, 1), partition: 0 };
@@ -120,16 +121,28 @@ fn a19_an_unclean_election_loses_what_was_committed_and_puts_another_record_in_i
     followers.clone().for_each(|node| world.kill(node));
     world.run_until("the ISR is the leader alone", 8_000, |world| world.isr(tp) == [leader]);
     assert_eq!(world.produce(tp, &batch(&["committed", "too"]), ALL), Ok(1));
+    let (_, epoch) = world.leader_epoch(tp).expect("a leader");
     world.kill(leader);
     followers.for_each(|node| world.start(node));
     let unclean = world.await_other_leader(tp, leader);
     let elected = |(_, note): &(u32, Note)| matches!(note, Note::LeaderElected { tp: of, leader, isr, unclean: true, .. } if *of == tp && *leader == unclean && *isr == [unclean]);
     assert!(world.notes.iter().any(elected), "it is said");
     assert_eq!(world.produce(tp, &batch(&["another"]), ALL), Ok(1), "an offset that was taken");
+    // A14: a reader that had read to offset 3 in the old epoch can know, also when the log has grown past that again.
+    for values in [&["and"][..], &["so", "on"]] {
+        let partition = FetchPartition { tp, offset: 3, current_leader_epoch: None, last_fetched_epoch: Some(epoch), bytes_max: 1_000 };
+        let fetch =
+            Request::Fetch { replica: None, wait_ms_max: 0, bytes_min: 1, bytes_max: 1_000, isolation: Isolation::ReadCommitted, partitions: vec![partition] };
+        assert!(matches!(world.call(unclean, fetch), Some(Response::Fetch { partitions }) if partitions[0].diverging == Some((epoch, 1))));
+        let ends = Request::OffsetForLeaderEpoch { partitions: vec![(tp, None, epoch)] };
+        assert!(matches!(world.call(unclean, ends), Some(Response::OffsetForLeaderEpoch { partitions }) if partitions[0].1 == Ok((epoch, 1))));
+        world.produce(tp, &batch(values), ALL).expect("acked");
+    }
     world.bring_back(leader, tp, 3);
     let cut = |(node, note): &(u32, Note)| *node == leader && matches!(note, Note::Truncated { tp: of, end: 1, removed: 2 } if *of == tp);
     assert!(world.notes.iter().any(cut), "the former leader follows, and cuts what was committed");
-    assert_eq!(world.read_all(tp), [(0, "kept".to_owned()), (1, "another".to_owned())]);
+    let values: Vec<String> = world.read_all(tp).into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, ["kept", "another", "and", "so", "on"]);
 }
 
 #[test]
@@ -170,6 +183,21 @@ fn a23_a_broker_that_has_not_heard_answers_from_its_own_metadata() {
     world.heal();
     world.run_ms(3_000);
     assert_eq!(leader_by(&mut world, deaf), Some(new));
+}
+
+#[test]
+fn a24_a_caller_with_old_metadata_is_refused_and_asks_again() {
+    let (mut world, tp, old, _) = three_brokers(39);
+    assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(0));
+    let (_, epoch) = world.leader_epoch(tp).expect("a leader");
+    world.kill(old);
+    let new = world.await_other_leader(tp, old);
+    world.bring_back(old, tp, 3);
+    assert_eq!(world.produce_at(old, tp, &batch(&["b"]), ALL), Err(ErrorCode::NotLeaderOrFollower), "it led when the caller last asked");
+    let Some(Response::Metadata { topics, .. }) = world.call(old, Request::Metadata { topics: Some(vec!["orders".to_owned()]) }) else { panic!("an answer") };
+    let told = &topics[0].partitions[tp.partition as usize];
+    assert_eq!((told.leader, told.leader_epoch > epoch), (Some(new), true));
+    assert_eq!(world.produce_at(new, tp, &batch(&["b"]), ALL), Ok(1));
 }
 
 #[test]

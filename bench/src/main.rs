@@ -3,6 +3,7 @@
 
 mod cases;
 mod hops;
+mod peers;
 
 use anyhow::{Context, Result};
 use bench::host::Host;

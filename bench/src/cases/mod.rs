@@ -1,5 +1,6 @@
 //! Every case of `cargo xtask bench`: one file each, one line in `all`.
 
+mod book;
 mod clock;
 mod pipeline;
 mod ring;
@@ -8,5 +9,5 @@ use bench::Case;
 
 /// In alphabetical order.
 pub const fn all() -> &'static [Case] {
-    &[clock::CASE, pipeline::CASE, ring::CASE]
+    &[book::CASE, clock::CASE, pipeline::CASE, ring::CASE]
 }

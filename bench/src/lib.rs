@@ -9,9 +9,11 @@ mod case;
 pub mod flow;
 pub mod host;
 pub mod measure;
+mod record;
 mod sheet;
 mod verdict;
 
 pub use case::{Case, Options};
+pub use record::Record;
 pub use sheet::{Row, Sheet, Unit};
 pub use verdict::{Goal, Verdict};

@@ -2,12 +2,14 @@
 
 mod book;
 mod clock;
+mod e2e;
 mod pipeline;
 mod ring;
+mod sim;
 
 use bench::Case;
 
 /// In alphabetical order.
 pub const fn all() -> &'static [Case] {
-    &[book::CASE, clock::CASE, pipeline::CASE, ring::CASE]
+    &[book::CASE, clock::CASE, e2e::CASE, pipeline::CASE, ring::CASE, sim::CASE]
 }

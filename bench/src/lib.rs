@@ -8,6 +8,7 @@
 mod case;
 pub mod flow;
 pub mod host;
+pub mod latency;
 pub mod measure;
 mod record;
 mod sheet;

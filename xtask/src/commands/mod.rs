@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod fix;
+mod loom;
 mod plants;
 mod sim;
 mod test;
@@ -20,5 +21,5 @@ pub struct Command {
 
 /// In alphabetical order; the manual prints them so.
 pub const fn all() -> &'static [Command] {
-    &[bench::COMMAND, ci::COMMAND, fix::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
+    &[bench::COMMAND, ci::COMMAND, fix::COMMAND, loom::COMMAND, plants::COMMAND, sim::COMMAND, test::COMMAND, tidy::COMMAND, up::COMMAND]
 }

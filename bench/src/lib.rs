@@ -8,10 +8,13 @@
 mod case;
 pub mod flow;
 pub mod host;
+pub mod latency;
 pub mod measure;
+mod record;
 mod sheet;
 mod verdict;
 
 pub use case::{Case, Options};
+pub use record::Record;
 pub use sheet::{Row, Sheet, Unit};
 pub use verdict::{Goal, Verdict};

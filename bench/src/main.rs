@@ -2,13 +2,16 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "measures the real world")]
 
 mod cases;
+mod exchange;
 mod hops;
+mod peers;
 
 use anyhow::{Context, Result};
 use bench::host::Host;
 use bench::measure::Clock;
-use bench::{Case, Options, Sheet};
+use bench::{Case, Options, Record, Sheet};
 use clap::Parser;
+use std::path::{Path, PathBuf};
 
 /// Measures, and says goal, measured and verdict.
 #[derive(Parser)]
@@ -19,6 +22,9 @@ struct Arguments {
     /// Fewer repetitions: a look, not a measurement.
     #[arg(long)]
     quick: bool,
+    /// A kept `result.json` of the case, to stand beside this run: same, better or worse than the spread.
+    #[arg(long, value_name = "FILE", requires = "case")]
+    compare: Option<PathBuf>,
     /// What `cargo bench` adds to every command line.
     #[arg(long, hide = true)]
     bench: bool,
@@ -36,15 +42,33 @@ fn main() -> Result<()> {
         None => cases::all().iter().collect(),
         Some(name) => vec![cases::all().iter().find(|case| case.name == name).with_context(|| format!("no case `{name}`\n{}", list()))?],
     };
-    let host = Host::here();
+    // Read before it is written over by this run.
+    let baseline = arguments.compare.as_deref().map(Record::read).transpose()?;
     for case in chosen {
-        println!("{}: {}{}", case.name, case.about, if options.quick { " (quick)" } else { "" });
-        println!("  {:<9} {host}", "host");
-        println!("  {:<9} {}", "warnings", host.warnings().join("; "));
-        println!("  {:<9} one reading costs {:.1} ns; contained in the figures, never subtracted", "clock", Clock::start().cost_ns());
-        let mut sheet = Sheet::default();
-        (case.run)(&options, &mut sheet).with_context(|| format!("case {}", case.name))?;
-        println!("{}", sheet.text().with_context(|| format!("case {}", case.name))?);
+        measure(case, &options, baseline.as_ref())?;
     }
+    Ok(())
+}
+
+fn measure(case: &Case, options: &Options, baseline: Option<&Record>) -> Result<()> {
+    let host = Host::here();
+    if let Some(baseline) = baseline {
+        // Refused before minutes are spent.
+        Record::of(case.name, options, &host, &Sheet::default()).compare(baseline)?;
+    }
+    println!("{}: {}{}", case.name, case.about, if options.quick { " (quick)" } else { "" });
+    println!("  {:<9} {host}", "host");
+    println!("  {:<9} {}", "warnings", host.warnings().join("; "));
+    println!("  {:<9} one reading costs {:.1} ns; contained in the figures, never subtracted", "clock", Clock::start().cost_ns());
+    let mut sheet = Sheet::default();
+    (case.run)(options, &mut sheet).with_context(|| format!("case {}", case.name))?;
+    println!("{}", sheet.text().with_context(|| format!("case {}", case.name))?);
+    let record = Record::of(case.name, options, &host, &sheet);
+    if let Some(baseline) = baseline {
+        println!("{}", record.compare(baseline)?);
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let files = record.write(&Path::new(&target).join("bench").join(case.name), &sheet)?;
+    println!("  files     {}\n", files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" "));
     Ok(())
 }

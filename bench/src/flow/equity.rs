@@ -20,23 +20,25 @@ pub enum Path {
     FlashCrash,
 }
 
-/// A flow on one symbol with about 10,000 resting orders.
+/// A flow on one symbol.
 #[derive(Debug, Clone, Copy)]
 pub struct Equity {
     /// As in a table.
     pub name: &'static str,
     /// See [`Path`].
     pub path: Path,
+    /// Orders that rest, about.
+    pub live: usize,
 }
 
 impl Equity {
-    /// All of them.
+    /// All of them, with about 10,000 resting orders.
     pub const ALL: [Equity; 5] = [
-        Equity { name: "calm", path: Path::Calm },
-        Equity { name: "static", path: Path::Static },
-        Equity { name: "swing 25 %", path: Path::Swing(25) },
-        Equity { name: "swing 40 %", path: Path::Swing(40) },
-        Equity { name: "flash crash", path: Path::FlashCrash },
+        Equity { name: "calm", path: Path::Calm, live: LIVE },
+        Equity { name: "static", path: Path::Static, live: LIVE },
+        Equity { name: "swing 25 %", path: Path::Swing(25), live: LIVE },
+        Equity { name: "swing 40 %", path: Path::Swing(40), live: LIVE },
+        Equity { name: "flash crash", path: Path::FlashCrash, live: LIVE },
     ];
 }
 
@@ -55,9 +57,15 @@ const IOC: (OrderType, TimeInForce) = (OrderType::Limit, TimeInForce::Ioc);
 impl Equity {
     /// The stream of a seed, `count` commands behind the prefill.
     pub fn flow(self, seed: u64, count: usize) -> Flow {
-        let config = BookConfig { price_ticks_max: PRICE_MAX, quantity_lots_max: 10 * LOTS_MAX, orders_max: 16_384, levels_max: 2_048, origins_max: 128 };
+        let config = BookConfig {
+            price_ticks_max: PRICE_MAX,
+            quantity_lots_max: 10 * LOTS_MAX,
+            orders_max: (self.live * 3 / 2).next_power_of_two(),
+            levels_max: 2_048,
+            origins_max: 128,
+        };
         let (mut maker, depths) = (Maker::new(seed, 1, config), PowerLaw::new(DEPTH_MAX));
-        while maker.markets[0].count() < LIVE {
+        while maker.markets[0].count() < self.live {
             new_order(&mut maker, &depths, MIDDLE);
         }
         maker.begin();
@@ -68,22 +76,22 @@ impl Equity {
             }
             let along = self.path.factor(maker.commands.len() as i64, count as i64);
             let middle = ((i128::from(walk) * i128::from(along)) >> 64) as i64;
-            step(&mut maker, &depths, middle);
+            self.step(&mut maker, &depths, middle);
         }
         maker.finish(self.name, config)
     }
-}
 
-/// Of 1,000 commands 423 rest and 75 do not (15 % of 498), 402 cancel (95 % of 423), 100 modify (20 % of 498); the number of resting orders is kept.
-fn step(maker: &mut Maker, depths: &PowerLaw, middle: i64) {
-    let live = maker.markets[0].count();
-    match maker.random.below(1_000) {
-        0..423 if live > LIVE + LIVE / 20 => maker.cancel(0),
-        423..825 if live < LIVE - LIVE / 20 => new_order(maker, depths, middle),
-        0..423 => new_order(maker, depths, middle),
-        423..825 => maker.cancel(0),
-        825..925 => modify(maker, depths, middle),
-        _ => take(maker, middle),
+    /// Of 1,000 commands 423 rest and 75 do not (15 % of 498), 402 cancel (95 % of 423), 100 modify (20 % of 498); the number of resting orders is kept.
+    fn step(self, maker: &mut Maker, depths: &PowerLaw, middle: i64) {
+        let live = maker.markets[0].count();
+        match maker.random.below(1_000) {
+            0..423 if live > self.live + self.live / 20 => maker.cancel(0),
+            423..825 if live < self.live - self.live / 20 => new_order(maker, depths, middle),
+            0..423 => new_order(maker, depths, middle),
+            423..825 => maker.cancel(0),
+            825..925 => modify(maker, depths, middle),
+            _ => take(maker, middle),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a generator must know of the market that it feeds: which orders rest, and the best prices. It knows from a book that it feeds as it goes.
 
 use super::Random;
-use book::{Book, BookConfig, Fast, Level};
+use book::{Book, BookConfig, Fast};
 use std::collections::HashMap;
 use wire::ids::{AccountId, OrderId, Symbol};
 use wire::order::Side;
@@ -47,13 +47,6 @@ impl Live {
     /// One of them, uniformly; none if there is none.
     pub fn any(&self, random: &mut Random) -> Option<Rests> {
         (!self.rests.is_empty()).then(|| self.rests[random.below(self.rests.len() as u64) as usize])
-    }
-
-    /// The best price of a side.
-    pub fn best(&self, side: Side) -> Option<i64> {
-        let mut levels: Vec<Level> = Vec::new();
-        self.book.depth(side, 1, &mut levels);
-        levels.first().map(|level| level.price_ticks)
     }
 
     /// Applies a command and follows what it did.

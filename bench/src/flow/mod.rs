@@ -69,7 +69,15 @@ struct Maker {
 impl Maker {
     fn new(seed: u64, symbols: usize, config: BookConfig) -> Self {
         let markets = (0..symbols).map(|n| Live::new(symbol(n), config)).collect();
-        Maker { random: Random::new(seed), markets, numbers: [0; ORIGINS as usize], commands: Vec::new(), prefill: Vec::new(), live_before: 0, trades_before: 0 }
+        Maker {
+            random: Random::new(seed),
+            markets,
+            numbers: [0; ORIGINS as usize],
+            commands: Vec::new(),
+            prefill: Vec::new(),
+            live_before: 0,
+            trades_before: 0,
+        }
     }
 
     /// What was said until now was prefill.

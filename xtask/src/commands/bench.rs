@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: builds the bench and runs it; everything is its own command line. `instructions` is the gate that CI runs.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result};
 
 use super::Command;
-use crate::world::{executable, sim_command};
+use crate::world::{World, executable, sim_command};
 use crate::{Usage, instructions, process, tree};
 
 pub const COMMAND: Command = Command {
@@ -26,10 +28,24 @@ fn run(arguments: &[String]) -> Result<u8> {
     }
 }
 
-fn measure(root: &std::path::Path, arguments: &[String]) -> Result<u8> {
+fn measure(root: &Path, arguments: &[String]) -> Result<u8> {
     let mut cargo = process::cargo();
     cargo.current_dir(root).args(["build", "--release", "--package", "lockstep-bench", "--bench", "lockstep"]);
     let messages = process::output(cargo.arg("--message-format=json-render-diagnostics"))?;
     let bench = executable(&messages, "lockstep").context("cargo built the bench but did not say where it lies")?;
-    process::exec(sim_command(&bench, root)?.args(arguments))
+    let mut command = sim_command(&bench, root)?;
+    let asked = |case: &str| arguments.iter().all(|word| word.starts_with('-')) || arguments.iter().any(|word| word == case);
+    if asked("sim") {
+        command.env("LOCKSTEP_SIM", World::Madsim.build_sim(root, None)?);
+    }
+    if asked("e2e") {
+        command.env("LOCKSTEP_EXCHANGE", build_exchange(root)?);
+    }
+    process::exec(command.args(arguments))
+}
+
+fn build_exchange(root: &Path) -> Result<PathBuf> {
+    let mut cargo = process::cargo();
+    cargo.current_dir(root).args(["build", "--release", "--package", "lockstep-exchange", "--bin", "exchange", "--message-format=json-render-diagnostics"]);
+    executable(&process::output(&mut cargo)?, "exchange").context("cargo built `exchange` but did not say where it lies")
 }

@@ -4,7 +4,19 @@ mod bench;
 mod ci;
 mod conformance;
 mod fix;
-pub mod kafka;
+    &[
+        bench::COMMAND,
+        ci::COMMAND,
+        conformance::COMMAND,
+        fix::COMMAND,
+        kafka::COMMAND,
+        loom::COMMAND,
+        plants::COMMAND,
+        sim::COMMAND,
+        test::COMMAND,
+        tidy::COMMAND,
+        up::COMMAND,
+    ]
 mod plants;
 mod sim;
 mod test;
@@ -28,6 +40,7 @@ pub const fn all() -> &'static [Command] {
         conformance::COMMAND,
         fix::COMMAND,
         kafka::COMMAND,
+        loom::COMMAND,
         plants::COMMAND,
         sim::COMMAND,
         test::COMMAND,

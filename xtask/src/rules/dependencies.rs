@@ -20,6 +20,7 @@ struct Row {
 const TABLE: &[Row] = &[
     Row { folder: "engine/wire",     may: &[], tests_may: &[] },
     Row { folder: "engine/book",     may: &["engine/wire"], tests_may: &[] },
+    Row { folder: "engine/book-capi", may: &["engine/wire", "engine/book"], tests_may: &[] },
     Row { folder: "engine/ring",     may: &[], tests_may: &[] },
     Row { folder: "engine/runtime",  may: &[], tests_may: &[] },
     Row { folder: "engine/broker",   may: &[], tests_may: &[] },

@@ -39,6 +39,7 @@ impl Ladder {
         Window::bytes(window_prices) + Far::bytes(if price_max < window_prices { 0 } else { levels_max })
     }
 
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.count == self.levels_max
     }

@@ -23,7 +23,7 @@ use ladder::Ladder;
 use orders::{NONE, Orders, Resting};
 use origins::{Origins, Seen};
 use wire::ids::{AccountId, OrderId};
-use wire::order::{CancelReason, EndReason, OrderType, RejectReason, Side};
+use wire::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
 use wire::slot::{Command, Report};
 
 /// No bid: below every price.
@@ -92,13 +92,12 @@ impl Fast {
         Orders::bytes(config.orders_max, price_max, lots_max) + Ladder::bytes(price_max, config.levels_max, window_prices) + Origins::bytes(config.origins_max)
     }
 
-    /// The best price of the other side, if an order of `side` with this limit would trade.
+    /// Whether an order of `side` with this limit would trade. The side is a coin's throw, so both are compared and none is branched on: a quarter of
+    /// all mispredictions before.
     #[inline]
     fn crosses(&self, side: Side, limit: u64) -> bool {
-        match side {
-            Side::Buy => self.best_ask <= limit,
-            Side::Sell => self.best_bid >= limit,
-        }
+        let is_buy = side == Side::Buy;
+        (is_buy & (self.best_ask <= limit)) | (!is_buy & (self.best_bid >= limit))
     }
 
     /// The price and quantity of an order, if they are in range and their product is a number.
@@ -115,6 +114,13 @@ impl Fast {
         } else {
             Ok((price, lots))
         }
+    }
+
+    /// Whether [`Fast::in_range`] finds nothing wrong, without a branch.
+    #[inline]
+    fn is_in_range(&self, price_ticks: i64, quantity_lots: i64) -> bool {
+        let (price, lots) = (price_ticks.cast_unsigned(), quantity_lots.cast_unsigned());
+        (price.wrapping_sub(1) < self.price_max) & (lots.wrapping_sub(1) < self.lots_max) & !price_ticks.overflowing_mul(quantity_lots).1
     }
 
     /// Whether so many lots more at a price still are a number; at a price of the other side there is nothing of this one.
@@ -156,10 +162,10 @@ impl Fast {
         !self.ladder.is_full() || !self.ladder.level(price).is_empty()
     }
 
+    /// Of an order that was not seen and is in range; `takes`: it crosses.
     #[inline]
-    fn refusal(&self, order: &NewOrder, price: u64, lots: u64) -> Option<RejectReason> {
+    fn refusal(&self, order: &NewOrder, price: u64, lots: u64, takes: bool) -> Option<RejectReason> {
         let (side, rests) = (order.side, order.may_rest());
-        let takes = self.crosses(side, price);
         if rests && !self.level_fits(side, price, lots) {
             Some(RejectReason::Overflow)
         } else if order.order_type == OrderType::LimitMaker && takes {
@@ -180,27 +186,29 @@ impl Fast {
         let level = self.ladder.level(price);
         self.orders.put(place, &Resting { before: level.last, behind: NONE, ..order });
         if level.is_empty() {
-            self.ladder.open(price, place);
-            self.bests_with(side, price);
+            self.open_level(side, price, place);
         } else {
             self.orders.set_behind(level.last, place);
             self.ladder.level_mut(price).last = place;
         }
     }
 
-    /// There is a new level.
-    #[inline]
-    fn bests_with(&mut self, side: Side, price: u64) {
+    /// There is a new level; what lies between the bests is a new best.
+    #[inline(never)]
+    fn open_level(&mut self, side: Side, price: u64, place: u32) {
+        self.ladder.open(price, place);
+        if price <= self.best_bid || price >= self.best_ask {
+            return;
+        }
         match side {
-            Side::Buy if price > self.best_bid => self.best_bid = price,
-            Side::Sell if price < self.best_ask => self.best_ask = price,
-            Side::Buy | Side::Sell => return,
+            Side::Buy => self.best_bid = price,
+            Side::Sell => self.best_ask = price,
         }
         self.follow_market();
     }
 
     /// A level is gone.
-    #[inline]
+    #[inline(never)]
     fn close_level(&mut self, price: u64) {
         self.ladder.close(price);
         if price == self.best_bid {
@@ -263,6 +271,34 @@ impl Fast {
         self.orders.prefetch(behind);
     }
 
+    /// Every other order: it is refused, or takes, or the book is nearly full.
+    #[inline(never)]
+    fn place_with_care(&mut self, order: &NewOrder, seen: Seen, out: &mut Vec<Report>) {
+        let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
+        let takes = self.crosses(side, price_ticks.cast_unsigned());
+        let checked = match seen {
+            Seen::New => self.in_range(price_ticks, quantity_lots),
+            Seen::Again => Err(RejectReason::DuplicateOrderId),
+            Seen::NoRoom => Err(RejectReason::BookFull),
+        };
+        let checked = checked.and_then(|(price, lots)| self.refusal(order, price, lots, takes).map_or(Ok((price, lots)), Err));
+        let (price, lots) = match checked {
+            Ok(checked) => checked,
+            Err(reason) => return out.push(Report::Rejected { reason, order_id, account, quantity_lots }),
+        };
+        out.push(Report::Accepted { order_id, account });
+        let lots = if takes { self.take(side, price, lots, out) } else { lots };
+        if lots == 0 {
+            out.push(Report::Ended { reason: EndReason::Filled, order_id, account, remaining_lots: 0 });
+        } else if order.may_rest() {
+            let place = self.orders.claim(order_id.0);
+            let post_only = order.order_type == OrderType::LimitMaker;
+            self.rest(side, place, Resting { id: order_id.0, account: account.0, lots, price, post_only, before: NONE, behind: NONE });
+        } else {
+            out.push(Report::Ended { reason: EndReason::Expired, order_id, account, remaining_lots: lots.cast_signed() });
+        }
+    }
+
     fn replace_refusal(&self, found: &Found, price_ticks: i64, quantity_lots: i64) -> Result<(u64, u64), CancelReason> {
         let Found { side, order, .. } = found;
         let (price, lots) = self.in_range(price_ticks, quantity_lots).map_err(|_| CancelReason::OutOfRange)?;
@@ -282,32 +318,31 @@ impl Fast {
 }
 
 impl Book for Fast {
+    #[inline(always)]
     fn place(&mut self, order: &NewOrder, out: &mut Vec<Report>) {
         let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
         let (origin, number) = order_id.origin();
-        let checked = match self.origins.see(origin, number) {
-            Seen::New => self.in_range(price_ticks, quantity_lots),
-            Seen::Again => Err(RejectReason::DuplicateOrderId),
-            Seen::NoRoom => Err(RejectReason::BookFull),
-        };
-        let checked = checked.and_then(|(price, lots)| self.refusal(order, price, lots).map_or(Ok((price, lots)), Err));
-        let (price, lots) = match checked {
-            Ok(checked) => checked,
-            Err(reason) => return out.push(Report::Rejected { reason, order_id, account, quantity_lots }),
-        };
-        out.push(Report::Accepted { order_id, account });
-        let lots = if self.crosses(side, price) { self.take(side, price, lots, out) } else { lots };
-        if lots == 0 {
-            out.push(Report::Ended { reason: EndReason::Filled, order_id, account, remaining_lots: 0 });
-        } else if order.may_rest() {
-            let place = self.orders.claim(order_id.0);
-            let post_only = order.order_type == OrderType::LimitMaker;
-            self.rest(side, place, Resting { id: order_id.0, account: account.0, lots, price, post_only, before: NONE, behind: NONE });
-        } else {
-            out.push(Report::Ended { reason: EndReason::Expired, order_id, account, remaining_lots: lots.cast_signed() });
+        let seen = self.origins.see(origin, number);
+        let (price, lots) = (price_ticks.cast_unsigned(), quantity_lots.cast_unsigned());
+        let takes = self.crosses(side, price);
+        // What nearly every order is: new, in range, of a kind that rests, with room, and nothing to take.
+        let is_plain = (seen == Seen::New)
+            & self.is_in_range(price_ticks, quantity_lots)
+            & (order.order_type == OrderType::Limit)
+            & (order.time_in_force == TimeInForce::Gtc)
+            & !takes
+            & self.levels_fit
+            & (self.orders.count() < self.orders_max)
+            & !self.ladder.is_full();
+        if !is_plain {
+            return self.place_with_care(order, seen, out);
         }
+        out.push(Report::Accepted { order_id, account });
+        let place = self.orders.claim(order_id.0);
+        self.rest(side, place, Resting { id: order_id.0, account: account.0, lots, price, post_only: false, before: NONE, behind: NONE });
     }
 
+    #[inline(always)]
     fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut Vec<Report>) {
         let Some(Found { place, order, .. }) = self.find(order_id, account) else {
             return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
@@ -317,6 +352,7 @@ impl Book for Fast {
         out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots: order.lots.cast_signed() });
     }
 
+    #[inline(never)]
     fn reduce(&mut self, order_id: OrderId, account: AccountId, lots: i64, out: &mut Vec<Report>) {
         out.push(match self.find(order_id, account) {
             None => Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account },
@@ -330,6 +366,7 @@ impl Book for Fast {
         });
     }
 
+    #[inline(never)]
     fn replace(&mut self, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64, out: &mut Vec<Report>) {
         let Some(found) = self.find(order_id, account) else {
             return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });

@@ -103,6 +103,7 @@ impl Orders {
         price_max > u64::from(u32::MAX) || lots_max >= u64::from(POST_ONLY)
     }
 
+    #[inline]
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -131,19 +132,33 @@ impl Orders {
     /// Where the order with this id rests.
     #[inline]
     pub(super) fn find(&self, id: u64) -> Option<u32> {
-        let mut line = self.home(id);
-        loop {
-            let orders = &self.lines[line].0;
-            // Which of the two is a coin's throw: not a branch.
-            let second = usize::from(orders[1].id == id) & usize::from(orders[1].before != VACANT);
-            if orders[second].id == id && orders[second].before != VACANT {
-                return Some((2 * line + second) as u32);
-            }
-            if self.passed[line] == 0 {
-                return None;
-            }
-            line = self.next_line(line);
+        let line = self.home(id);
+        match self.find_in(line, id) {
+            Some(place) => Some(place),
+            None => self.find_behind(line, id),
         }
+    }
+
+    /// Where in a line.
+    #[inline]
+    fn find_in(&self, line: usize, id: u64) -> Option<u32> {
+        let orders = &self.lines[line].0;
+        // Which of the two is a coin's throw: not a branch.
+        let second = usize::from(orders[1].id == id) & usize::from(orders[1].before != VACANT);
+        let is_here = (orders[second].id == id) & (orders[second].before != VACANT);
+        is_here.then_some((2 * line + second) as u32)
+    }
+
+    /// Where in the lines behind one.
+    #[inline(never)]
+    fn find_behind(&self, mut line: usize, id: u64) -> Option<u32> {
+        while self.passed[line] != 0 {
+            line = self.next_line(line);
+            if let Some(place) = self.find_in(line, id) {
+                return Some(place);
+            }
+        }
+        None
     }
 
     /// The order at a place that has one.
@@ -183,20 +198,33 @@ impl Orders {
         (order.before, order.behind)
     }
 
-    /// A place for an order with this id, which is counted; [`Orders::put`] comes next.
+    /// A place for an order with this id, which is counted; [`Orders::put`] comes next. There must be room.
     #[inline]
     pub(super) fn claim(&mut self, id: u64) -> u32 {
         self.count += 1;
+        let line = self.home(id);
+        match self.vacant_in(line) {
+            Some(place) => place,
+            None => self.claim_behind(line),
+        }
+    }
+
+    #[inline]
+    fn vacant_in(&self, line: usize) -> Option<u32> {
+        let orders = &self.lines[line].0;
+        let second = usize::from(orders[0].before != VACANT);
+        (orders[second].before == VACANT).then_some((2 * line + second) as u32)
+    }
+
+    #[inline(never)]
+    fn claim_behind(&mut self, mut line: usize) -> u32 {
         assert!(self.count <= self.lines.len(), "room was checked");
-        let mut line = self.home(id);
         loop {
-            let orders = &self.lines[line].0;
-            let second = usize::from(orders[0].before != VACANT);
-            if orders[second].before == VACANT {
-                return (2 * line + second) as u32;
-            }
             self.passed[line] += 1;
             line = self.next_line(line);
+            if let Some(place) = self.vacant_in(line) {
+                return place;
+            }
         }
     }
 
@@ -236,9 +264,17 @@ impl Orders {
     pub(super) fn free(&mut self, place: u32) {
         let order = self.at_mut(place);
         order.before = VACANT;
-        let mut line = self.home(self.at(place).id);
+        let id = order.id;
         self.count -= 1;
-        while line != (place / 2) as usize {
+        let line = self.home(id);
+        if line != (place / 2) as usize {
+            self.unpass(line, (place / 2) as usize);
+        }
+    }
+
+    #[inline(never)]
+    fn unpass(&mut self, mut line: usize, to: usize) {
+        while line != to {
             self.passed[line] -= 1;
             line = self.next_line(line);
         }

@@ -8,6 +8,7 @@ use wire::slot::Report;
 
 impl Fast {
     /// Trades with the best of the other side while it is within the limit; gives back what is left.
+    #[inline(never)]
     pub(super) fn take(&mut self, side: Side, limit: u64, mut lots: u64, out: &mut Vec<Report>) -> u64 {
         while lots > 0 && self.crosses(side, limit) {
             let price = match side {

@@ -1,10 +1,10 @@
 //! `exchange up`: everything in one process, on one data directory.
 //!
-//! The embedded log (controller and one broker, `fsync = always`) serves loopback TCP, so that other processes of this machine reach it too; services
+//! The embedded log (controller and one broker, synced before it acknowledges unless told otherwise) serves loopback TCP, so that other processes of this machine reach it too; services
 //! are its clients like any other. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
 //! sessions to end.
 
-use crate::composition::{Log, Services, client};
+use crate::composition::{Fsync, LogArgs, Services, client};
 use crate::supervisor::Supervisor;
 use crate::usage::usage;
 use crate::{history, listing};
@@ -12,7 +12,6 @@ use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use clap::Args;
 use log::history::SharedObserver;
-use runtime::disk::RealDisk;
 use runtime::net::Listener;
 use services::bootstrap::{self, BootstrapConfig};
 use std::convert::Infallible;
@@ -29,9 +28,9 @@ pub struct UpArgs {
     /// Where the HTTP interface listens.
     #[arg(long, env = "EXCHANGE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// Where the log listens.
-    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
-    pub log_listen: String,
+    /// The embedded log.
+    #[command(flatten)]
+    pub log: LogArgs,
     /// Partitions of every topic but system_ticks. Cannot be changed later: keys would move.
     #[arg(long, env = "EXCHANGE_PARTITIONS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
@@ -81,18 +80,22 @@ const BOOTSTRAP_MS: u64 = 60_000;
 /// Runs until Ctrl-C or SIGTERM.
 pub async fn run(args: UpArgs) -> Result<()> {
     let specs = args.listing.as_deref().map_or_else(|| Ok(listing::default()), listing::read).map_err(usage)?;
-    let disk = RealDisk::open(args.data.join("log")).with_context(|| format!("data directory {}", args.data.display()))?;
+    let disk = args.log.disk(&args.data.join("log"))?;
     let store = Arc::new(SqliteStore::open(&args.data.join("exchange.sqlite"))?);
     // Whoever connects before the services stand waits for them.
     let gateway = Listener::bind(&args.listen).await.with_context(|| format!("--listen {}", args.listen))?;
     let observer = history::open(args.history.as_deref())?;
-    let mut log = Log::start(&args.log_listen, disk, &observer).await?;
+    let mut log = args.log.start(disk, &observer).await?;
     let mut supervisor = Supervisor::default();
     let life = async {
         bootstrap(&args, &log.address, &specs, &observer).await?;
         let listens = gateway.local_address();
-        Services { log: &log.address, store: &store, symbols: &specs, observer: &observer }.start(&mut supervisor, gateway);
+        Services { log: &log.address, durable: args.log.fsync.durability(), store: &store, symbols: &specs, observer: &observer }
+            .start(&mut supervisor, gateway);
         println!("exchange: http://{listens}  log {}  data {}", log.address, args.data.display());
+        if args.log.fsync != Fsync::Always {
+            println!("exchange: not synced before it is acknowledged: a power loss may take the newest orders");
+        }
         std::future::pending::<Result<Infallible>>().await
     };
     let ended = runtime::select! {
@@ -110,7 +113,8 @@ pub async fn run(args: UpArgs) -> Result<()> {
     log.host.await.context("the log's task")?.context("the log")
 }
 
-async fn asked_to_stop() -> Result<()> {
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn asked_to_stop() -> Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     runtime::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -130,5 +134,5 @@ async fn bootstrap(args: &UpArgs, address: &str, specs: &[SymbolSpec], observer:
         deposits: args.deposits.iter().map(Deposit::once).collect(),
         deadline_ms: runtime::time::monotonic_ms() + BOOTSTRAP_MS,
     };
-    bootstrap::run(client("operator", address, observer), &config).await.context("creating topics, listings and deposits")
+    bootstrap::run(client("operator", address, args.log.fsync.durability(), observer), &config).await.context("creating topics, listings and deposits")
 }

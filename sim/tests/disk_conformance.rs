@@ -1,6 +1,6 @@
 //! The Disk port's contract on both of its halves.
 
-use runtime::disk::{Disk, RealDisk};
+use runtime::disk::{Disk, JournalConfig, JournalDisk, RealDisk};
 use sim::conformance::disk as contract;
 use sim::world::{DiskFault, SimulatedDisk};
 use std::collections::BTreeSet;
@@ -37,6 +37,23 @@ fn real_disk_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(dir.path()).unwrap());
     block_on(contract::all(disk));
+}
+
+#[test]
+fn journal_disk_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    block_on(contract::all(Arc::new(JournalDisk::open(dir.path(), JournalConfig { journal_bytes: 1 << 16 }).unwrap())));
+}
+
+#[test]
+fn journal_disk_is_the_same_when_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |path: &std::path::Path| -> Arc<dyn Disk> { Arc::new(JournalDisk::open(path, JournalConfig { journal_bytes: 1 << 16 }).unwrap()) };
+    let (disk, path) = (open(dir.path()), dir.path().to_path_buf());
+    block_on(contract::a_kill_keeps_the_page_cache(disk, move |old| {
+        drop(old);
+        open(&path)
+    }));
 }
 
 #[test]

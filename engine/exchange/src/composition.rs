@@ -4,11 +4,12 @@ use crate::supervisor::Supervisor;
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
+use clap::{Args, ValueEnum};
 use log::history::{SharedObserver, Silent};
 use log::host::{self, HostConfig};
 use log::native::{ClientConfig, Native};
 use log::{Durability, LogPort};
-use runtime::disk::RealDisk;
+use runtime::disk::{Disk, JournalConfig, JournalDisk};
 use runtime::net::Listener;
 use runtime::task::{JoinHandle, Stopper, stop_channel};
 use services::account::AccountService;
@@ -21,8 +22,74 @@ use services::runner::project::{self, ProjectConfig};
 use services::runner::{TransactConfig, transact};
 use services::wallet::WalletService;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use wire::SymbolSpec;
+
+/// When an acknowledged record is on the platter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fsync {
+    /// Before it is acknowledged.
+    Always,
+    /// Some time later: a power loss takes the newest records, of all partitions together. A kill takes none.
+    Interval,
+    /// When the operating system likes. A kill takes none.
+    Never,
+}
+
+impl Fsync {
+    /// What a client may say of an acknowledged record.
+    pub fn durability(self) -> Durability {
+        match self {
+            Fsync::Always => Durability::Fsync,
+            Fsync::Interval | Fsync::Never => Durability::PageCache,
+        }
+    }
+}
+
+/// Settings of the embedded log.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// Where the log listens.
+    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
+    pub log_listen: String,
+    /// When an acknowledged record is on the platter; only `always` survives a power loss.
+    #[arg(long, env = "EXCHANGE_FSYNC", value_enum, default_value_t = Fsync::Always)]
+    pub fsync: Fsync,
+    /// With `--fsync interval`: milliseconds between two syncs.
+    #[arg(long, env = "EXCHANGE_FSYNC_INTERVAL_MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub fsync_interval_ms: u64,
+    /// Bytes of each of the journal's two files, which are allocated at the first start.
+    #[arg(long, env = "EXCHANGE_JOURNAL_BYTES", default_value_t = 16 << 20, value_parser = clap::value_parser!(u64).range(1 << 16..=1 << 30))]
+    pub journal_bytes: u64,
+}
+
+impl LogArgs {
+    /// Opens the log's directory.
+    pub fn disk(&self, directory: &Path) -> Result<Arc<JournalDisk>> {
+        let config = JournalConfig { journal_bytes: self.journal_bytes };
+        Ok(Arc::new(JournalDisk::open(directory, config).with_context(|| format!("data directory {}", directory.display()))?))
+    }
+
+    /// Starts the log on that directory.
+    pub async fn start(&self, disk: Arc<JournalDisk>, observer: &SharedObserver) -> Result<Log> {
+        let log = Log::start(&self.log_listen, Arc::clone(&disk) as Arc<dyn Disk>, self.fsync, observer).await?;
+        if self.fsync == Fsync::Interval {
+            let pause = Duration::from_millis(self.fsync_interval_ms);
+            runtime::task::spawn(async move {
+                loop {
+                    runtime::time::sleep(pause).await;
+                    if let Err(error) = disk.sync_all().await {
+                        // Every later append is refused, and ends the log with its reason.
+                        return eprintln!("the log: {error}");
+                    }
+                }
+            });
+        }
+        Ok(log)
+    }
+}
 
 /// The embedded log: controller and one broker.
 pub struct Log {
@@ -36,19 +103,24 @@ pub struct Log {
 
 const NODE: broker::NodeId = 1;
 
+/// A start reads one segment at a time into memory.
+const SEGMENT_BYTES: u64 = 16 << 20;
+
 impl Log {
     /// Starts it on `listen` with its files on `disk`.
-    pub async fn start(listen: &str, disk: RealDisk, observer: &SharedObserver) -> Result<Log> {
+    pub async fn start(listen: &str, disk: Arc<dyn Disk>, fsync: Fsync, observer: &SharedObserver) -> Result<Log> {
         let listener = Listener::bind(listen).await.with_context(|| format!("--log-listen {listen}"))?;
         let address = listener.local_address();
         let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, address.clone()), (NODE, address.clone())]);
-        let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(NODE, &address) });
+        // An interval is the disk's matter: to the core it is a page cache either way.
+        let policy = if fsync == Fsync::Always { FsyncPolicy::Always } else { FsyncPolicy::Never };
+        let broker = Broker::new(BrokerConfig { fsync: policy, segment_bytes: SEGMENT_BYTES, ..BrokerConfig::new(NODE, &address) });
         let controller = Controller::new(ControllerConfig::beside(NODE));
         let cores: Vec<(broker::NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
         let (stopper, stop) = stop_channel();
         let incarnation = runtime::rng::Rng::of_node("incarnation").next_u64();
         let config = HostConfig::new(address.clone(), nodes);
-        let host = runtime::task::spawn(host::serve(listener, config, cores, Arc::new(disk), Arc::clone(observer), incarnation, stop));
+        let host = runtime::task::spawn(host::serve(listener, config, cores, disk, Arc::clone(observer), incarnation, stop));
         Ok(Log { address, stopper, host })
     }
 }
@@ -58,10 +130,15 @@ pub fn nobody() -> SharedObserver {
     Arc::new(Silent)
 }
 
-/// A client of the log at `address`.
-pub fn client(name: &str, address: &str, observer: &SharedObserver) -> Native {
-    let config = ClientConfig { durable: Durability::Fsync, ..ClientConfig::new(name, [address.to_owned()]) };
+/// A client of the log at `address`; `durable`: what its operator promises.
+pub fn client(name: &str, address: &str, durable: Durability, observer: &SharedObserver) -> Native {
+    let config = ClientConfig { durable, ..ClientConfig::new(name, [address.to_owned()]) };
     Native::new(config, Arc::clone(observer))
+}
+
+/// A client of a log that somebody else runs: it promises nothing.
+pub fn visitor(address: &str) -> Native {
+    client("operator", address, Durability::PageCache, &nobody())
 }
 
 /// What the services are given.

@@ -1,7 +1,7 @@
 //! `exchange deposit`: money for an account of a running exchange, through its log: the operator's edge. Credited once per account and id, however
 //! often it is asked for.
 
-use crate::composition::{client, nobody};
+use crate::composition::visitor;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use log::native::Native;
@@ -54,7 +54,7 @@ const DEADLINE_MS: u64 = 30_000;
 pub async fn run(args: DepositArgs) -> Result<()> {
     let DepositArgs { account, asset, amount, id, log } = args;
     let deposit = Deposit { account: AccountId(account), deposit_id: id, asset, amount };
-    match credit(&client("operator", &log, &nobody()), &deposit).await.with_context(|| format!("log {log}"))? {
+    match credit(&visitor(&log), &deposit).await.with_context(|| format!("log {log}"))? {
         Credit::New => println!("account {account}: {amount} minor units of {asset:?} credited, deposit {id}"),
         Credit::Before => println!("account {account}: deposit {id} had been credited before; nothing moved"),
         Credit::Refused(reason) => bail!("deposit {id} of account {account} was refused: {reason:?}"),

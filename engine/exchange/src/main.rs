@@ -7,8 +7,11 @@ mod composition;
 mod deposit;
 mod flow;
 mod history;
+mod inspect;
 mod kafka;
 mod listing;
+mod log_alone;
+mod measure;
 mod supervisor;
 mod up;
 mod usage;
@@ -28,8 +31,20 @@ struct Args {
 enum Command {
     /// Credit an account of a running exchange, once per account and id.
     Deposit(deposit::DepositArgs),
+    /// Show what the log of an exchange that does not run holds, batch by batch, and check every checksum.
+    Dump(inspect::dump::DumpArgs),
     /// Play recorded order flow (LOBSTER) against a running exchange, and print what became of it.
     Flow(flow::FlowArgs),
+    /// Show the consumer groups of a running exchange: members, committed positions, lag.
+    Groups(inspect::LogAt),
+    /// Run the embedded log alone, for clients in other processes.
+    Log(log_alone::LogAloneArgs),
+    /// Measure what the embedded log gives on this machine, beside the disk's own sync.
+    Measure(measure::MeasureArgs),
+    /// Show the newest records of a topic of a running exchange.
+    Tail(inspect::tail::TailArgs),
+    /// Show the topics of a running exchange.
+    Topics(inspect::LogAt),
     /// Run the whole exchange in one process: embedded log (synced before it acknowledges), every service, SQLite.
     Up(up::UpArgs),
 }
@@ -40,7 +55,13 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         match args.command {
             Command::Deposit(args) => deposit::run(args).await,
+            Command::Dump(args) => inspect::dump::run(&args),
             Command::Flow(args) => flow::run(args).await,
+            Command::Groups(at) => inspect::groups::run(&at).await,
+            Command::Log(args) => log_alone::run(args).await,
+            Command::Measure(args) => measure::run(args).await,
+            Command::Tail(args) => inspect::tail::run(args).await,
+            Command::Topics(at) => inspect::topics::run(&at).await,
             Command::Up(args) => up::run(args).await,
         }
     });

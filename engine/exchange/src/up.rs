@@ -1,10 +1,10 @@
 //! `exchange up`: everything in one process, on one data directory. `--kafka` puts Apache Kafka in the place of the embedded log.
 //!
-//! The embedded log (controller and one broker, `fsync = always`) serves loopback TCP, so that other processes of this machine reach it too; services
+//! The embedded log (controller and one broker, synced before it acknowledges unless told otherwise) serves loopback TCP, so that other processes of this machine reach it too; services
 //! are its clients like any other. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
 //! sessions to end.
 
-use crate::composition::{Log, Services, client};
+use crate::composition::{Fsync, LogArgs, Services, client};
 use crate::supervisor::Supervisor;
 use crate::usage::usage;
 use crate::{history, kafka, listing};
@@ -13,7 +13,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 use log::LogPort;
 use log::history::SharedObserver;
-use runtime::disk::RealDisk;
 use runtime::net::Listener;
 use services::bootstrap::{self, BootstrapConfig};
 use std::convert::Infallible;
@@ -30,12 +29,12 @@ pub struct UpArgs {
     /// Where the HTTP interface listens.
     #[arg(long, env = "EXCHANGE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// Where the log listens.
-    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
-    pub log_listen: String,
     /// Run on this Apache Kafka instead of the embedded log: some of its brokers, host:port, joined by commas. At least three brokers.
     #[arg(long, env = "EXCHANGE_KAFKA", conflicts_with = "log_listen")]
     pub kafka: Option<String>,
+    /// The embedded log.
+    #[command(flatten)]
+    pub log: LogArgs,
     /// Partitions of every topic but system_ticks. Cannot be changed later: keys would move.
     #[arg(long, env = "EXCHANGE_PARTITIONS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub partitions: u32,
@@ -92,15 +91,18 @@ pub async fn run(args: UpArgs) -> Result<()> {
 }
 
 async fn on_embedded_log(args: &UpArgs, specs: &[SymbolSpec]) -> Result<()> {
-    let disk = RealDisk::open(args.data.join("log")).with_context(|| format!("data directory {}", args.data.display()))?;
+    let disk = args.log.disk(&args.data.join("log"))?;
     let store = Arc::new(SqliteStore::open(&args.data.join("exchange.sqlite"))?);
     // Whoever connects before the services stand waits for them.
     let gateway = Listener::bind(&args.listen).await.with_context(|| format!("--listen {}", args.listen))?;
     let observer = history::open(args.history.as_deref())?;
-    let mut log = Log::start(&args.log_listen, disk, &observer).await?;
-    let address = log.address.clone();
-    let client = |name: &str| client(name, &address, &observer);
+    let mut log = args.log.start(disk, &observer).await?;
+    let (address, durable) = (log.address.clone(), args.log.fsync.durability());
+    let client = |name: &str| client(name, &address, durable, &observer);
     let mut supervisor = Supervisor::default();
+    if args.log.fsync != Fsync::Always {
+        println!("exchange: not synced before it is acknowledged: a power loss may take the newest orders");
+    }
     let life = live(args, specs, &mut supervisor, gateway, Parts { client: &client, store: &store, observer: &observer, replication: ONE, log: &address });
     let ended = runtime::select! {
         asked = asked_to_stop() => { asked?; None }
@@ -146,6 +148,7 @@ pub async fn live<L: LogPort>(args: &UpArgs, specs: &[SymbolSpec], supervisor: &
     std::future::pending().await
 }
 
+/// Waits for Ctrl-C or SIGTERM.
 pub async fn asked_to_stop() -> Result<()> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     runtime::select! {

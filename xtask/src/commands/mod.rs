@@ -4,19 +4,8 @@ mod bench;
 mod ci;
 mod conformance;
 mod fix;
-    &[
-        bench::COMMAND,
-        ci::COMMAND,
-        conformance::COMMAND,
-        fix::COMMAND,
-        kafka::COMMAND,
-        loom::COMMAND,
-        plants::COMMAND,
-        sim::COMMAND,
-        test::COMMAND,
-        tidy::COMMAND,
-        up::COMMAND,
-    ]
+pub mod kafka;
+mod loom;
 mod plants;
 mod sim;
 mod test;

@@ -6,7 +6,7 @@ mod account;
 mod play;
 mod report;
 
-use crate::composition::{client, nobody};
+use crate::composition::visitor;
 use crate::deposit::{self, Credit};
 use crate::listing;
 use crate::usage::usage;
@@ -85,7 +85,7 @@ fn read(file: &Path) -> Result<Vec<Order>> {
 
 /// Deposits for each account what its orders can cost; every run anew.
 async fn fund(args: &FlowArgs, spec: &SymbolSpec, orders: &[Order]) -> Result<()> {
-    let log = client("operator", &args.log, &nobody());
+    let log = visitor(&args.log);
     let mut ids = runtime::rng::Rng::of_node("deposit");
     for account in 1..=args.accounts {
         let (mut base, mut quote) = (0_i64, 0_i64);

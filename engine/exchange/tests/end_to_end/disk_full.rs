@@ -20,7 +20,8 @@ fn up_with_little_room(place: &Place, blocks: u32) -> Command {
     let mut command = Command::new("sh");
     // Ignored, the signal becomes an error of the write.
     command.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")).arg(up.get_program()).args(up.get_args());
-    command.args(["--deposit", "1:USD:1000"]);
+    // The journal is allocated at the start: it must find its place.
+    command.args(["--deposit", "1:USD:1000", "--journal-bytes", "131072"]);
     command
 }
 

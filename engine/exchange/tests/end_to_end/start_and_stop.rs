@@ -69,14 +69,52 @@ fn a_directory_that_cannot_be_written_is_told() {
     assert!(said.contains("cannot make directory") && said.contains("Permission denied"), "{said}");
 }
 
+#[tokio::test]
+async fn a_directory_of_a_newer_format_is_told_and_left_as_it_is() {
+    let place = Place::new();
+    let first = place.start();
+    until_up(&place).await;
+    first.stop();
+    let format = place.data().join("log/.format");
+    assert_eq!(std::fs::read_to_string(&format).expect("there"), "2\n");
+    std::fs::write(&format, "3\n").expect("ours");
+    let (code, _, said) = run(&mut place.up());
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("data directory") && said.contains("its format is 3, this build knows formats up to 2"), "{said}");
+    std::fs::write(&format, "2\n").expect("ours");
+    let again = place.start();
+    until_up(&place).await;
+    again.stop();
+}
+
+#[tokio::test]
+async fn what_is_not_synced_before_it_is_acknowledged_is_told_and_survives_a_kill() {
+    for fsync in ["interval", "never"] {
+        let place = Place::new();
+        let up = || {
+            let mut up = place.up();
+            up.args(["--fsync", fsync, "--fsync-interval-ms", "5", "--deposit", "1:USD:1000"]);
+            up
+        };
+        let process = Exchange::spawn(up());
+        until_told(&mut client(&place.http, 1), Call::Place(&limit("mine", Side::Buy, 100, 1))).await.expect("taken");
+        process.kill_nine();
+        let process = Exchange::spawn(up());
+        assert_eq!(until_told(&mut client(&place.http, 1), Call::Query("mine")).await.expect("known").status, "NEW");
+        process.stop();
+    }
+}
+
 #[test]
 fn bad_settings_are_usage_errors() {
     let place = Place::new();
     let listing = place.file("listing.json", r#"[{"symbol":"BTCUSD","base":"BTC"}]"#);
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--listing", listing.to_str().expect("text")], "missing field `quote`"),
         (&["--listing", "no-such-file"], "listing no-such-file"),
         (&["--partitions", "0"], "--partitions"),
+        (&["--fsync", "sometimes"], "possible values: always, interval, never"),
+        (&["--journal-bytes", "5"], "--journal-bytes"),
         (&["--deposit", "1:USDT:5"], "An asset is three letters"),
         (&["--deposit", "1:USD:-5"], "a positive whole number of minor units"),
     ];

@@ -136,6 +136,16 @@ impl JournalDisk {
     }
 }
 
+impl JournalDisk {
+    /// Makes everything written so far durable.
+    ///
+    /// # Errors
+    /// What the operating system says; nothing is written from then on.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        self.shared.reach_platter().await
+    }
+}
+
 impl Drop for JournalDisk {
     fn drop(&mut self) {
         let running = self.shared.state().checkpoint.take();

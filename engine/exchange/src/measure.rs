@@ -1,0 +1,244 @@
+//! `exchange measure`: what the embedded log gives on this machine, beside the disk's own sync, measured in turns in one run.
+
+use crate::composition::{Fsync, Log, nobody, visitor};
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use clap::Args;
+use hdrhistogram::Histogram;
+use log::native::Native;
+use log::{ConsumerEvent, Isolation, LogPort, Outcome, Position, Producer, Reader, Record, SendTicket, Subscription, TopicInfo, TopicSpec};
+use runtime::disk::{Disk, JournalConfig, JournalDisk, RealDisk};
+use runtime::time::{monotonic_ms, monotonic_us, sleep};
+use std::collections::VecDeque;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Settings of `exchange measure`.
+#[derive(Debug, Clone, Args)]
+pub struct MeasureArgs {
+    /// Where files may be made, and are removed again: a directory on the disk that is meant.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Partitions of the topic, one measurement for each number.
+    #[arg(long, value_delimiter = ',', default_value = "1,64", value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    partitions: Vec<u32>,
+    /// Records a second, dealt to the partitions in turn; each has its time, whether the one before was acknowledged or not.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: u64,
+    /// Length of each measurement.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Each measurement is made so often, in turns.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Bytes of a record's value.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=1 << 19))]
+    record_bytes: u32,
+    /// When an acknowledged record is on the platter.
+    #[arg(long, value_enum, default_value_t = Fsync::Always)]
+    fsync: Fsync,
+    /// On plain files, each synced by itself, instead of one journal: to compare.
+    #[arg(long)]
+    plain: bool,
+}
+
+/// Longest wait for one acknowledgement.
+const ACK_MS: u64 = 30_000;
+
+/// How late a timer may be without anybody's fault.
+const TIMER_US: u64 = 2_000;
+
+/// Records without an acknowledgement, when it goes as fast as it can.
+const IN_FLIGHT_MAX: usize = 2_000;
+
+/// Syncs timed in each round.
+const SYNCS: u32 = 100;
+
+/// What all measurements of a number of partitions gave.
+struct Figures {
+    ack_us: Histogram<u64>,
+    records_per_second: u64,
+    reads_per_second: u64,
+}
+
+/// Prints the conditions, then a line for each number of partitions.
+pub async fn run(args: MeasureArgs) -> Result<()> {
+    let files = if args.plain { "plain files" } else { "one journal" };
+    println!("log alone, one broker in this process, clients over loopback TCP, fsync {:?}, {files}, values of {} bytes", args.fsync, args.record_bytes);
+    println!(
+        "ack latency: open loop, {} records/s, from when a record was sent, or was due if that is more than 2 ms before; {} rounds of {} s in turns",
+        args.rate, args.rounds, args.seconds
+    );
+    let mut sync_us = histogram();
+    let mut all: Vec<Figures> = args.partitions.iter().map(|_| Figures { ack_us: histogram(), records_per_second: 0, reads_per_second: 0 }).collect();
+    let mut written_bytes = 0;
+    for round in 0..args.rounds {
+        for (partitions, figures) in args.partitions.iter().zip(&mut all) {
+            let place = args.dir.join(format!("exchange-measure-{}", std::process::id()));
+            std::fs::create_dir_all(&place).with_context(|| format!("--dir {}", args.dir.display()))?;
+            let measured = measure(&args, &place, *partitions, &mut sync_us).await;
+            std::fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
+            let measured = measured.with_context(|| format!("round {round}, {partitions} partitions"))?;
+            figures.ack_us.add(measured.ack_us).expect("histograms that grow take any value");
+            figures.records_per_second = figures.records_per_second.max(measured.records_per_second);
+            figures.reads_per_second = figures.reads_per_second.max(measured.reads_per_second);
+            written_bytes += measured.written_bytes;
+        }
+    }
+    println!("{:>24}  {}", "the disk's own sync", quantiles(&sync_us));
+    for (partitions, figures) in args.partitions.iter().zip(&all) {
+        println!("{:>13} partitions  {}", partitions, quantiles(&figures.ack_us));
+    }
+    println!("best round, closed loop with {IN_FLIGHT_MAX} in flight, then all of it read again:");
+    for (partitions, Figures { records_per_second, reads_per_second, .. }) in args.partitions.iter().zip(&all) {
+        let megabytes = |records: u64| megabytes(records * u64::from(args.record_bytes));
+        let (written, read) = (megabytes(*records_per_second), megabytes(*reads_per_second));
+        println!("{partitions:>13} partitions  written {records_per_second} records/s, {written} MB/s   read {reads_per_second} records/s, {read} MB/s");
+    }
+    println!("values written in all {} MB; most memory this process ever had {}", megabytes(written_bytes), peak_memory());
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
+
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map_or_else(|| "unknown here".to_owned(), |peak| peak.trim().to_owned())
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new(3).expect("three digits are a valid precision")
+}
+
+fn quantiles(us: &Histogram<u64>) -> String {
+    let at = |quantile: f64| us.value_at_quantile(quantile);
+    format!("min {} p50 {} p90 {} p99 {} p99.9 {} max {} µs of {}", us.min(), at(0.5), at(0.9), at(0.99), at(0.999), us.max(), us.len())
+}
+
+/// What one measurement gave.
+struct Measured {
+    ack_us: Histogram<u64>,
+    records_per_second: u64,
+    reads_per_second: u64,
+    written_bytes: u64,
+}
+
+async fn measure(args: &MeasureArgs, place: &Path, partitions: u32, sync_us: &mut Histogram<u64>) -> Result<Measured> {
+    time_syncs(place, sync_us).context("timing the disk's own sync")?;
+    let directory = place.join("log");
+    let disk: Arc<dyn Disk> =
+        if args.plain { Arc::new(RealDisk::open(&directory)?) } else { Arc::new(JournalDisk::open(&directory, JournalConfig::default())?) };
+    let log = Log::start("127.0.0.1:0", disk, args.fsync, &nobody()).await?;
+    let client = visitor(&log.address);
+    let topic = topic(&client, partitions).await?;
+    let ack_us = open_loop(args, &client, &topic).await?;
+    let (records_per_second, acked) = closed_loop(args, &client, &topic).await?;
+    let written = acked + args.rate * args.seconds;
+    let reads_per_second = read_again(&client, &topic, written).await?;
+    log.stopper.stop();
+    log.host.await.context("the log's task")?.context("the log")?;
+    Ok(Measured { ack_us, records_per_second, reads_per_second, written_bytes: written * u64::from(args.record_bytes) })
+}
+
+/// A page overwritten and synced.
+fn time_syncs(place: &Path, sync_us: &mut Histogram<u64>) -> Result<()> {
+    let path = place.join("sync");
+    let file = std::fs::File::options().create(true).truncate(true).write(true).open(&path)?;
+    file.write_all_at(&[1; 1 << 16], 0)?;
+    file.sync_all()?;
+    for n in 0..SYNCS {
+        file.write_all_at(&[2; 4_096], u64::from(n % 16) * 4_096)?;
+        let start_us = monotonic_us();
+        file.sync_data()?;
+        sync_us.record(monotonic_us() - start_us).expect("histograms that grow take any value");
+    }
+    Ok(())
+}
+
+async fn topic(client: &Native, partitions: u32) -> Result<TopicInfo> {
+    let spec = TopicSpec { name: "measure".to_owned(), partitions, replication: 1, min_isr: 1, compacted: false };
+    let deadline_ms = monotonic_ms() + ACK_MS;
+    let created = client.create_topics(vec![spec], deadline_ms).await;
+    match client.topics(&["measure"], deadline_ms).await {
+        Outcome::Done(mut topics) => Ok(topics.remove(0)),
+        Outcome::NotDone(reason) | Outcome::Unknown(reason) => bail!("{reason} ({created:?})"),
+    }
+}
+
+fn record(args: &MeasureArgs) -> Record {
+    Record { key: None, value: Some(Bytes::from(vec![7; args.record_bytes as usize])), timestamp_ms: 0 }
+}
+
+/// Every record at its time. The first tenth warms up.
+async fn open_loop(args: &MeasureArgs, client: &Native, topic: &TopicInfo) -> Result<Histogram<u64>> {
+    let count = args.rate * args.seconds;
+    let mut producer = client.producer().await?;
+    let (acked_in, mut acked) = mpsc::unbounded_channel();
+    let start_us = monotonic_us();
+    for n in 0..count {
+        let due_us = start_us + n * 1_000_000 / args.rate;
+        if let Some(early_us) = due_us.checked_sub(monotonic_us()).filter(|early_us| *early_us > 0) {
+            sleep(Duration::from_micros(early_us)).await;
+        }
+        let ticket = producer.send(topic.tp((n % u64::from(topic.partitions)) as u32), record(args), monotonic_ms() + ACK_MS);
+        // A timer is late by up to a millisecond or so, which is not the log's; whoever is later than that waits.
+        let sent_us = monotonic_us();
+        let since_us = if sent_us < due_us + TIMER_US { sent_us } else { due_us };
+        let acked_in = acked_in.clone();
+        runtime::task::spawn(async move {
+            let outcome = ticket.outcome().await;
+            // Nobody listens after an error.
+            let _ = acked_in.send((n, outcome, monotonic_us() - since_us));
+        });
+    }
+    drop(acked_in);
+    let mut ack_us = histogram();
+    while let Some((n, outcome, us)) = acked.recv().await {
+        let Outcome::Done(_) = outcome else { bail!("a record was not acknowledged: {outcome:?}") };
+        if n >= count / 10 {
+            ack_us.record(us).expect("histograms that grow take any value");
+        }
+    }
+    Ok(ack_us)
+}
+
+/// As many as are acknowledged with a bounded number in flight.
+async fn closed_loop(args: &MeasureArgs, client: &Native, topic: &TopicInfo) -> Result<(u64, u64)> {
+    let mut producer = client.producer().await?;
+    let mut in_flight: VecDeque<SendTicket> = VecDeque::new();
+    let (start_us, mut acked) = (monotonic_us(), 0u64);
+    let mut n = 0u32;
+    while monotonic_us() < start_us + args.seconds * 1_000_000 || !in_flight.is_empty() {
+        let is_time = monotonic_us() < start_us + args.seconds * 1_000_000;
+        if is_time && in_flight.len() < IN_FLIGHT_MAX {
+            in_flight.push_back(producer.send(topic.tp(n % topic.partitions), record(args), monotonic_ms() + ACK_MS));
+            n = n.wrapping_add(1);
+            continue;
+        }
+        let ticket = in_flight.pop_front().expect("something is in flight");
+        let outcome = ticket.outcome().await;
+        let Outcome::Done(_) = outcome else { bail!("a record was not acknowledged: {outcome:?}") };
+        acked += 1;
+    }
+    Ok((acked * 1_000_000 / (monotonic_us() - start_us), acked))
+}
+
+/// Every partition from its start.
+async fn read_again(client: &Native, topic: &TopicInfo, written: u64) -> Result<u64> {
+    let from = (0..topic.partitions).map(|partition| (topic.tp(partition), Position::START)).collect();
+    let mut reader = client.read(Subscription::Assigned(from), Isolation::ReadUncommitted).await?;
+    let (start_us, mut read) = (monotonic_us(), 0);
+    while read < written {
+        match reader.next(monotonic_ms() + ACK_MS).await {
+            ConsumerEvent::Records { batch, .. } => read += batch.records.len() as u64,
+            ConsumerEvent::Progress { .. } => {}
+            other => bail!("reading after {read} of {written} records: {other:?}"),
+        }
+    }
+    Ok(read * 1_000_000 / (monotonic_us() - start_us).max(1))
+}

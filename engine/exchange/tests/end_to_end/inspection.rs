@@ -1,0 +1,53 @@
+//! Looking inside: topics, groups and the newest records of a running exchange, its files when it does not run, and words for whoever asks wrongly.
+
+use crate::process::{Place, exchange, run};
+use crate::trading::{Call, client, limit, until_told};
+use wire::Side;
+
+#[tokio::test]
+async fn a_running_exchange_shows_its_topics_groups_and_records_and_a_closed_one_its_files() {
+    let place = Place::new();
+    let mut up = place.up();
+    up.args(["--deposit", "1:USD:1000"]);
+    let process = crate::process::Exchange::spawn(up);
+    until_told(&mut client(&place.http, 1), Call::Place(&limit("mine", Side::Buy, 100, 1))).await.expect("taken");
+
+    let look = |command: &str, more: &[&str]| run(exchange(command).args(more).args(["--log", &place.log]));
+    let (code, topics, said) = look("topics", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(topics.lines().filter(|line| line.starts_with("account_commands ")).count() == 2, "{topics}");
+    let (code, groups, said) = look("groups", &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(groups.contains("instance account-1") && groups.contains("account_commands-") && groups.contains("lag "), "{groups}");
+    let (code, tail, said) = look("tail", &["account_commands", "--last", "1000"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(tail.contains("AccountCommand(Place") && tail.contains("mine"), "{tail}");
+    let (code, tail, said) = look("tail", &["__consumer_offsets", "--last", "1000"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(tail.contains("Group { group: \"account\""), "{tail}");
+
+    let (code, _, said) = look("tail", &["orders"]);
+    assert!(code == Some(2) && said.contains("there is no topic \"orders\"; there are: ") && said.contains("order_commands"), "{said}");
+    let (code, _, said) = look("tail", &["account_commands", "--partition", "7"]);
+    assert!(code == Some(2) && said.contains("--partition 7: account_commands has partitions 0 to 1"), "{said}");
+    let (code, _, said) = run(exchange("dump").arg(place.data()));
+    assert!(code == Some(1) && said.contains("in use by another process") && said.contains("exchange topics"), "{said}");
+    process.stop();
+
+    let (code, _, said) = look("topics", &[]);
+    assert!(code == Some(1) && said.contains("no answer. Is the exchange running"), "{said}");
+    let (code, dump, said) = run(exchange("dump").arg(place.data()).arg("--records"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(dump.contains("AccountCommand(Place") && dump.contains("  commit") && dump.contains(" 0 damaged"), "{dump}");
+}
+
+#[test]
+fn a_directory_without_a_log_is_left_as_it_is() {
+    let place = Place::new();
+    let (code, _, said) = run(exchange("dump").arg(place.data()));
+    assert!(code == Some(2) && said.contains("there is no such directory"), "{said}");
+    std::fs::create_dir(place.data()).expect("made");
+    let (code, _, said) = run(exchange("dump").arg(place.data()));
+    assert!(code == Some(2) && said.contains("no log was ever kept here"), "{said}");
+    assert_eq!(std::fs::read_dir(place.data()).expect("there").count(), 0);
+}

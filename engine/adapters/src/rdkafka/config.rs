@@ -66,7 +66,11 @@ impl KafkaConfig {
 
     /// Of a handle that only asks.
     pub(super) fn asking(&self) -> Vec<(&'static str, String)> {
-        self.shared()
+        let mut all = self.shared();
+        // It asks the leader that it remembers, and an answer that this one leads no more does not make it forget.
+        all.push(("metadata.max.age.ms", "1000".to_owned()));
+        all.push(("topic.metadata.refresh.interval.ms", "1000".to_owned()));
+        all
     }
 
     /// Of plain sends. Deadlines are the adapter's; what it gives up is purged.

@@ -19,6 +19,7 @@
 //! | `max.poll.interval` | `next` alone polls: an application that stalls loses its partitions |
 //! | commit in doubt | any EndTxn without a definite answer is `InDoubt` and takes the handle with it, also where librdkafka says "abortable" |
 //! | topic incarnation | DescribeTopics; its 128-bit id is folded into 64 bits |
+//! | nothing expires | topics are created with `retention.ms=-1`: found when a machine's first records, stamped 1970, were deleted after seconds |
 //! | durability | `min.insync.replicas` and the replica count of every topic are read back before it is used |
 //!
 //! # What remains different from the embedded log

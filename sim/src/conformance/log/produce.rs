@@ -46,6 +46,17 @@ pub async fn records_come_back_as_they_were_sent<B: Bench>(bench: Arc<B>) {
     }
 }
 
+/// A log that is state keeps what it acknowledged: a machine's clock may have begun in 1970.
+pub async fn an_old_timestamp_expires_nothing<B: Bench>(bench: Arc<B>) {
+    let (log, topic) = began(&*bench, 1).await;
+    let old = Record { timestamp_ms: 1, ..record("old") };
+    let outcome = log.producer().await.expect("a producer").send(topic.tp(0), old, soon(PATIENCE_MS)).outcome().await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    // Longer than the cluster of the tests waits between two looks for what has expired.
+    sleep(Duration::from_millis(6_000)).await;
+    assert_eq!(texts(&log, topic.tp(0), Isolation::ReadCommitted).await, ["old"]);
+}
+
 pub async fn a_lost_ack_makes_no_duplicate<B: Bench>(bench: Arc<B>) {
     let (_, topic) = began(&*bench, 1).await;
     let log = bench.client(Client { proxied: true, ..Client::default() });

@@ -134,6 +134,8 @@ impl Tx for KafkaTx {
         if let Err(error) = self.hand_over(deadline_ms).await {
             return match told(&error) {
                 why if is_fenced(error.code) => self.fenced(why),
+                // The handle takes no other call while that one blocks.
+                why if error.code == Code::TIMED_OUT => self.in_doubt(why),
                 why => self.abort_because(why, deadline_ms).await,
             };
         }

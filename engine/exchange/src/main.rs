@@ -65,6 +65,8 @@ fn main() -> ExitCode {
             Command::Up(args) => up::run(args).await,
         }
     });
+    // A driver's call that blocks its thread may not return: it does not keep a process that was asked to end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

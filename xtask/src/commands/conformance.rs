@@ -5,10 +5,11 @@ use anyhow::Result;
 use super::Command;
 use super::kafka::take_version;
 use crate::kafka::{Cluster, Version, missing};
+use crate::world::World;
 use crate::{Usage, process, tree};
 
 pub const COMMAND: Command =
-    Command { name: "conformance", uses: &[("the log port's contract", "cargo xtask conformance --log embedded|rdkafka [--version 3.9|4] [NAME]")], run };
+    Command { name: "conformance", uses: &[("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] [NAME]")], run };
 
 fn run(arguments: &[String]) -> Result<u8> {
     let (version, words) = take_version(arguments)?;
@@ -23,16 +24,17 @@ fn run(arguments: &[String]) -> Result<u8> {
         }
     }
     match log {
-        Some("embedded") => embedded(only),
+        Some("embedded") => native(process::cargo(), &[], only),
+        Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only),
         Some("rdkafka") => rdkafka(version, only),
-        other => Err(Usage(format!("--log is embedded or rdkafka, not `{}`", other.unwrap_or_default())).into()),
+        other => Err(Usage(format!("--log is embedded, sim or rdkafka, not `{}`", other.unwrap_or_default())).into()),
     }
 }
 
-fn embedded(only: Option<&str>) -> Result<u8> {
-    let mut cargo = process::cargo();
-    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-sim", "--test", "log_conformance", "--"]);
-    process::code(cargo.args(only))
+/// Our own broker, in the build that this cargo makes.
+fn native(mut cargo: std::process::Command, profile: &[&str], only: Option<&str>) -> Result<u8> {
+    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-sim", "--test", "log_conformance"]).args(profile);
+    process::code(cargo.arg("--").args(only))
 }
 
 /// A cluster that ran before is left running; one started here is stopped, whatever came out.

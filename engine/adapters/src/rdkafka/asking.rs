@@ -294,6 +294,9 @@ unsafe fn new_topic(spec: &TopicSpec) -> *mut sys::rd_kafka_NewTopic_t {
         let topic = sys::rd_kafka_NewTopic_new(name.as_ptr(), count(spec.partitions), count(spec.replication), ptr::null_mut(), 0);
         assert!(!topic.is_null(), "topic {} cannot be created: 1 to 249 letters, at least one partition and replica", spec.name);
         sys::rd_kafka_NewTopic_set_config(topic, c"min.insync.replicas".as_ptr(), min_isr.as_ptr());
+        // A log that is state is not thrown away after a week, nor at once where its clock began in 1970.
+        sys::rd_kafka_NewTopic_set_config(topic, c"retention.ms".as_ptr(), c"-1".as_ptr());
+        sys::rd_kafka_NewTopic_set_config(topic, c"retention.bytes".as_ptr(), c"-1".as_ptr());
         if spec.compacted {
             sys::rd_kafka_NewTopic_set_config(topic, c"cleanup.policy".as_ptr(), c"compact".as_ptr());
         }

@@ -66,7 +66,11 @@ impl KafkaConfig {
 
     /// Of a handle that only asks.
     pub(super) fn asking(&self) -> Vec<(&'static str, String)> {
-        self.shared()
+        let mut all = self.shared();
+        // It asks the leader that it remembers, and an answer that this one leads no more does not make it forget.
+        all.push(("metadata.max.age.ms", "1000".to_owned()));
+        all.push(("topic.metadata.refresh.interval.ms", "1000".to_owned()));
+        all
     }
 
     /// Of plain sends. Deadlines are the adapter's; what it gives up is purged.
@@ -81,6 +85,9 @@ impl KafkaConfig {
         let mut all = self.sending();
         // No request may outlive its transaction; the later of two settings of one name counts.
         all.push(("socket.timeout.ms", self.request_timeout_ms.min(transaction_timeout_ms).to_string()));
+        // A commit of positions waits for its coordinator until *any* connection changes, whatever its timeout. With all connections kept up, one does soon
+        // after a broker went or came; otherwise the wait was for ever (seen: a broker killed and restarted under a running exchange).
+        all.push(("enable.sparse.connections", "false".to_owned()));
         all.push(("transactional.id", id.to_owned()));
         all.push(("transaction.timeout.ms", transaction_timeout_ms.to_string()));
         all.push(("delivery.timeout.ms", u64::from(transaction_timeout_ms).min(self.delivery_timeout_ms).to_string()));

@@ -1,6 +1,42 @@
 //! Apache Kafka behind the log port, through librdkafka.
 //!
-//! [`native`] is the one file that calls the library; [`errors`] says what its codes mean; [`config`] is what is not the user's to choose.
+//! [`native`] is the one file that calls the library; [`errors`] says what its codes mean; [`config`] is what is not the user's to choose, and reads it
+//! back from every handle that starts. `cargo xtask conformance --log rdkafka` holds it to the same contract as the embedded log.
+//!
+//! # How a promise of the port is kept
+//!
+//! | port | here |
+//! |---|---|
+//! | partition chosen by the caller | given with every message; no partitioner is asked |
+//! | a send's deadline | ours: at the deadline the verdict is `Unknown`, and the handle is purged and destroyed, so that nothing is tried after it |
+//! | `Behind` after a failure | the handle goes with everything in it: librdkafka would go on with later messages and leave a hole |
+//! | `NotDone` of a send | refused before it was queued, or a code about the message itself; librdkafka hides its attempts, so all else is `Unknown` |
+//! | `Lease` | generation and member read from the handle at the rebalance; a commit with a lease of another generation is refused before librdkafka dresses it up as today's, and a transaction's positions carry the lease's own |
+//! | nothing before a `seek` | partitions are assigned to nowhere and paused; each has a queue of its own, polled from its seek on |
+//! | `pause` keeps what came | its queue is not polled; librdkafka's own pause throws the prefetched records away |
+//! | `Progress` | end-of-partition events, which carry the position behind markers and aborted records; they come up to `fetch_wait_ms_max` late |
+//! | `OutOfRange` | `auto.offset.reset=error`; log start and end are asked for, and the seek that follows assigns the partition anew |
+//! | `max.poll.interval` | `next` alone polls: an application that stalls loses its partitions |
+//! | commit in doubt | any EndTxn without a definite answer is `InDoubt` and takes the handle with it, also where librdkafka says "abortable" |
+//! | topic incarnation | DescribeTopics; its 128-bit id is folded into 64 bits |
+//! | nothing expires | topics are created with `retention.ms=-1`: found when a machine's first records, stamped 1970, were deleted after seconds |
+//! | durability | `min.insync.replicas` and the replica count of every topic are read back before it is used |
+//!
+//! # What remains different from the embedded log
+//!
+//! | here | there | why |
+//! |---|---|---|
+//! | a failure of one partition ends the tickets of all partitions of that producer as `Unknown` | only that partition's | a handle can be purged only as a whole |
+//! | a send's code is almost never definite | definite on the first attempt | librdkafka does not show attempts |
+//! | `Aborted` comes only from failures before EndTxn | also from its answer | librdkafka calls a commit that may have been executed abortable |
+//! | a deleted and recreated topic is noticed at the next look-up only | every request names the incarnation | librdkafka's data path knows names only |
+//! | a static member that leaves stays in its group until its session ends | it is removed | librdkafka sends no LeaveGroup for it (KIP-345) |
+//! | timestamp 0 becomes 1 | kept | 0 means "now" to librdkafka |
+//! | `Event::Transaction` names no producer id | it does | librdkafka does not tell it |
+//! | seven threads for each transactional id | none | librdkafka: a thread for each broker and then some |
+//!
+//! TV1 only (`kafka.md` A41): a delayed EndTxn can decide a later transaction of the same incarnation. That is why an incarnation never outlives a doubt,
+//! and why exactly-once does not rest on transactions alone.
 
 mod asking;
 mod config;

@@ -5,7 +5,7 @@
 //! is in doubt, and takes the handle with it: the next session of the id is a new incarnation, which fences what may still be on its way.
 
 use super::errors::{is_fenced, told};
-use super::native::{Handle, Kind, NativeError, Partitions};
+use super::native::{Code, Handle, Kind, NativeError, Partitions};
 use super::outbox::Outbox;
 use super::{Kafka, Shared, config};
 use log::history::{Event, Phase};
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// Longest single blocking call for a new incarnation.
 const INIT_TRY_MS: u64 = 2_000;
+
+/// A call that has not returned so long after its time is given up.
+const OVERTIME_MS: u64 = 1_000;
 
 struct Core {
     shared: Arc<Shared>,
@@ -65,11 +68,18 @@ impl Kafka {
     }
 }
 
-/// A call that blocks its thread, at most so long.
+/// A call that blocks its thread, at most so long: librdkafka's word, and ours where it does not keep it. A call that is given up keeps its thread and the
+/// handle until it returns; no other call of that handle works meanwhile.
 async fn blocking(handle: &Arc<Handle>, wait_ms: u64, call: impl FnOnce(&Handle, i32) -> Option<NativeError> + Send + 'static) -> Option<NativeError> {
     let handle = handle.clone();
-    let wait_ms = i32::try_from(wait_ms).unwrap_or(i32::MAX);
-    tokio::task::spawn_blocking(move || call(&handle, wait_ms)).await.expect("the call does not panic")
+    let allowed_ms = i32::try_from(wait_ms).unwrap_or(i32::MAX);
+    let called = tokio::task::spawn_blocking(move || call(&handle, allowed_ms));
+    match time::timeout(Duration::from_millis(wait_ms + OVERTIME_MS), called).await {
+        Ok(returned) => returned.expect("the call does not panic"),
+        Err(_) => {
+            Some(NativeError { code: Code::TIMED_OUT, text: "no answer in time".to_owned(), is_fatal: false, is_retriable: false, requires_abort: false })
+        }
+    }
 }
 
 impl Core {
@@ -124,6 +134,8 @@ impl Tx for KafkaTx {
         if let Err(error) = self.hand_over(deadline_ms).await {
             return match told(&error) {
                 why if is_fenced(error.code) => self.fenced(why),
+                // The handle takes no other call while that one blocks.
+                why if error.code == Code::TIMED_OUT => self.in_doubt(why),
                 why => self.abort_because(why, deadline_ms).await,
             };
         }

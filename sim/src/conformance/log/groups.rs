@@ -3,6 +3,7 @@
 use super::support::{PATIENCE_MS, Worker, began, committed, found, send_all, soon, sorted};
 use super::{Bench, Client};
 use ::log::{ErrorCode, LogPort, Next, Outcome, Position, Reader, Reason, StartPoint, TopicInfo};
+use runtime::task::{JoinHandle, spawn};
 use runtime::time::{monotonic_ms, sleep};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,23 +46,35 @@ pub async fn partitions_move_to_who_joins_and_back_from_who_leaves<B: Bench>(ben
     let other = bench.client(Client::default());
     found(&other, &topic.name).await;
     let mut second = Worker::join(&other, &group, &topic, None).await;
-    let by_ms = soon(PATIENCE_MS);
-    while (first.leases.len(), second.leases.len()) != (2, 2) {
-        assert!(monotonic_ms() < by_ms, "shared: {:?} {:?}", first.leases.keys(), second.leases.keys());
-        first.turn(20).await;
-        second.turn(20).await;
-    }
+    both(&mut first, &mut second, "shared", |first, second| (first.leases.len(), second.leases.len()) == (2, 2)).await;
     assert!(first.leases.keys().all(|tp| !second.leases.contains_key(tp)), "one owner each");
     assert_eq!((first.revoked.len(), first.lost.len()), (4, 0), "asked, not robbed");
-    fill(&log, &topic, 40..60).await;
-    first.until("its half", |worker| worker.values.len() == 50).await;
-    second.until("its half", |worker| worker.values.len() == 10).await;
+    let filling = spawn_fill(&log, &topic, 40..60);
+    both(&mut first, &mut second, "a half each", |first, second| (first.values.len(), second.values.len()) == (50, 10)).await;
+    filling.await.expect("it wrote");
     assert_eq!(second.try_commit().await, Outcome::Done(()));
     second.reader.leave().await;
     first.until("alone again", |worker| worker.leases.len() == 4).await;
-    fill(&log, &topic, 60..80).await;
+    let filling = spawn_fill(&log, &topic, 60..80);
     first.until("all of it", |worker| worker.values.len() == 70).await;
+    filling.await.expect("it wrote");
     assert_eq!(sorted([first.values.clone(), second.values].concat()), wanted(0..80));
+}
+
+/// Beside its readers: one that does not poll while others write would lose its partitions on a slow machine.
+fn spawn_fill<L: LogPort>(log: &L, topic: &TopicInfo, numbers: std::ops::Range<u32>) -> JoinHandle<()> {
+    let (log, topic) = (log.clone(), topic.clone());
+    spawn(async move { fill(&log, &topic, numbers).await })
+}
+
+/// Both go on until it is so.
+async fn both<L: LogPort>(first: &mut Worker<L>, second: &mut Worker<L>, what: &str, done: impl Fn(&Worker<L>, &Worker<L>) -> bool) {
+    let by_ms = soon(PATIENCE_MS);
+    while !done(first, second) {
+        assert!(monotonic_ms() < by_ms, "{what}: {:?} {:?} {:?} {:?}", first.leases.keys(), second.leases.keys(), first.values, second.values);
+        first.turn(20).await;
+        second.turn(20).await;
+    }
 }
 
 pub async fn a_member_that_stalls_loses_its_partitions<B: Bench>(bench: Arc<B>) {
@@ -95,12 +108,7 @@ pub async fn a_lease_of_an_older_generation_commits_nothing<B: Bench>(bench: Arc
     let old = std::mem::take(&mut first.leases);
     first.positions.clear();
     let mut second = Worker::join(&log, &group, &topic, None).await;
-    let by_ms = soon(PATIENCE_MS);
-    while (first.leases.len(), second.leases.len()) != (1, 1) {
-        assert!(monotonic_ms() < by_ms, "shared: {:?} {:?}", first.leases.keys(), second.leases.keys());
-        first.turn(20).await;
-        second.turn(20).await;
-    }
+    both(&mut first, &mut second, "shared", |first, second| (first.leases.len(), second.leases.len()) == (1, 1)).await;
     // The same member still owns one of them, in a younger generation.
     let (tp, lease) = first.leases.iter().next().expect("one");
     let stale = &old[tp];

@@ -46,6 +46,17 @@ pub async fn records_come_back_as_they_were_sent<B: Bench>(bench: Arc<B>) {
     }
 }
 
+/// A log that is state keeps what it acknowledged: a machine's clock may have begun in 1970.
+pub async fn an_old_timestamp_expires_nothing<B: Bench>(bench: Arc<B>) {
+    let (log, topic) = began(&*bench, 1).await;
+    let old = Record { timestamp_ms: 1, ..record("old") };
+    let outcome = log.producer().await.expect("a producer").send(topic.tp(0), old, soon(PATIENCE_MS)).outcome().await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    // Longer than the cluster of the tests waits between two looks for what has expired.
+    sleep(Duration::from_millis(6_000)).await;
+    assert_eq!(texts(&log, topic.tp(0), Isolation::ReadCommitted).await, ["old"]);
+}
+
 pub async fn a_lost_ack_makes_no_duplicate<B: Bench>(bench: Arc<B>) {
     let (_, topic) = began(&*bench, 1).await;
     let log = bench.client(Client { proxied: true, ..Client::default() });
@@ -53,10 +64,10 @@ pub async fn a_lost_ack_makes_no_duplicate<B: Bench>(bench: Arc<B>) {
     let mut producer = log.producer().await.expect("a producer");
     let mut send = |n: u32| producer.send(topic.tp(0), record(format!("value {n}")), soon(PATIENCE_MS));
     assert!(matches!(send(0).outcome().await, Outcome::Done(_)));
-    bench.swallow_answers();
+    bench.swallow_answers().await;
     let tickets: Vec<_> = (1..20).map(&mut send).collect();
     sleep(Duration::from_millis(1_000)).await;
-    bench.pass_answers();
+    bench.pass_answers().await;
     for ticket in tickets {
         let outcome = ticket.outcome().await;
         assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
@@ -72,13 +83,13 @@ pub async fn a_send_that_nobody_answers_is_unknown_and_stops_its_partition<B: Be
     let mut producer = log.producer().await.expect("a producer");
     let tp = topic.tp(0);
     assert!(matches!(producer.send(tp, record("value 0"), soon(PATIENCE_MS)).outcome().await, Outcome::Done(_)));
-    bench.swallow_answers();
+    bench.swallow_answers().await;
     let tickets: Vec<_> = (1..4).map(|n| producer.send(tp, record(format!("value {n}")), soon(4_000))).collect();
     for (n, ticket) in tickets.into_iter().enumerate() {
         let outcome = ticket.outcome().await;
         assert!(matches!(outcome, Outcome::Unknown(_)), "{n}: they had left: {outcome:?}");
     }
-    bench.pass_answers();
+    bench.pass_answers().await;
     let behind = producer.send(tp, record("never"), soon(PATIENCE_MS)).outcome().await;
     assert_eq!(behind, Outcome::NotDone(Reason::Behind));
     producer.resume(tp);
@@ -96,13 +107,13 @@ pub async fn a_full_buffer_refuses_at_once<B: Bench>(bench: Arc<B>) {
     let mut producer = log.producer().await.expect("a producer");
     let tp = topic.tp(0);
     assert!(matches!(producer.send(tp, record("first"), soon(PATIENCE_MS)).outcome().await, Outcome::Done(_)));
-    bench.swallow_answers();
+    bench.swallow_answers().await;
     let big = "x".repeat(8 << 10);
     let mut tickets: Vec<_> = (0..20).map(|n| producer.send(tp, record(format!("{n} {big}")), soon(PATIENCE_MS))).collect();
     // The last of them did not fit; its verdict is there at once.
     let last = tickets.pop().expect("twenty").outcome().await;
     assert!(matches!(last, Outcome::NotDone(Reason::Full | Reason::Behind)), "{last:?}");
-    bench.pass_answers();
+    bench.pass_answers().await;
     let mut outcomes = Vec::new();
     for ticket in tickets {
         outcomes.push(ticket.outcome().await);

@@ -1,8 +1,8 @@
 //! Reading without a group.
 
 use super::Bench;
-use super::support::{PATIENCE_MS, began, send_all, soon, text};
-use ::log::{ConsumerEvent, Isolation, LogPort, Next, Position, Reader, Subscription, Tp};
+use super::support::{PATIENCE_MS, began, ended, record, send_all, settled, soon, text};
+use ::log::{ConsumerEvent, Isolation, LogPort, Next, Outcome, Position, Reader, Subscription, Tp, Tx, TxEnd, TxSession};
 use runtime::time::{monotonic_ms, timeout};
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +99,40 @@ pub async fn a_position_outside_the_log_is_told<B: Bench>(bench: Arc<B>) {
     let mut came = read(&mut reader, 6 + 10 - others).await;
     came.retain(|(came, ..)| *came == tp);
     assert_eq!(came, values(tp, 4..10));
+}
+
+/// Markers take the epoch of the leader that writes them, and the last record before them may be of an elder one: the position behind both lies in the log.
+pub async fn a_position_behind_a_younger_leader_s_marker_is_no_truncation<B: Bench>(bench: Arc<B>) {
+    // One partition for each broker to lead.
+    let (log, topic) = began(&*bench, bench.brokers()).await;
+    let tps: Vec<Tp> = (0..topic.partitions).map(|partition| topic.tp(partition)).collect();
+    for tp in &tps {
+        send_all(&log, *tp, ["of the elder".to_owned()]).await;
+    }
+    bench.kill(1).await;
+    bench.restart(1).await;
+    let mut tx = log.tx_session(&bench.fresh("id"), 5_000, soon(PATIENCE_MS)).await.expect("a session").begin();
+    for tp in &tps {
+        let outcome = tx.send(*tp, record("aborted")).outcome().await;
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    }
+    let end = tx.abort(soon(PATIENCE_MS)).await;
+    assert!(matches!(end, TxEnd::Aborted(..)), "{}", ended(&end));
+    for tp in &tps {
+        assert_eq!(settled(&log, *tp).await, ["of the elder"]);
+        let mut reader = log.read(Subscription::Assigned(vec![(*tp, at(0))]), Isolation::ReadCommitted).await.expect("a reader");
+        let behind = loop {
+            match reader.next(soon(PATIENCE_MS)).await {
+                ConsumerEvent::Records { batch, .. } if batch.position.next >= Next(3) => break batch.position,
+                ConsumerEvent::Progress { position, .. } if position.next >= Next(3) => break position,
+                ConsumerEvent::Records { .. } | ConsumerEvent::Progress { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        send_all(&log, *tp, ["value 3".to_owned()]).await;
+        let mut reader = log.read(Subscription::Assigned(vec![(*tp, behind)]), Isolation::ReadCommitted).await.expect("a reader");
+        assert_eq!(read(&mut reader, 1).await, values(*tp, 3..4));
+    }
 }
 
 pub async fn nothing_happens_until_the_time_given<B: Bench>(bench: Arc<B>) {

@@ -116,9 +116,9 @@ pub async fn a_commit_that_nobody_answers_is_in_doubt<B: Bench>(bench: Arc<B>) {
     found(&log, &topic.name).await;
     let mut tx = session(&log, &id).await.begin();
     assert!(matches!(tx.send(topic.tp(0), record("in doubt")).outcome().await, Outcome::Done(_)));
-    bench.swallow_answers();
+    bench.swallow_answers().await;
     let end = tx.commit(soon(2_000)).await;
-    bench.pass_answers();
+    bench.pass_answers().await;
     assert!(matches!(end, TxEnd::InDoubt(_)), "{}", ended(&end));
     // The next session waits it out; then there is no doubt. The commit was heard, but for the answer.
     commit_one(&plain, &id, &topic, "after").await;
@@ -127,9 +127,9 @@ pub async fn a_commit_that_nobody_answers_is_in_doubt<B: Bench>(bench: Arc<B>) {
     let mut tx = session(&log, &id).await.begin();
     assert!(matches!(tx.send(topic.tp(0), record("with a position")).outcome().await, Outcome::Done(_)));
     tx.consumed(lease.proof(), &[(lease.tp, Position { next: Next(1), epoch: None })]);
-    bench.swallow_answers();
+    bench.swallow_answers().await;
     let end = tx.commit(soon(2_000)).await;
-    bench.pass_answers();
+    bench.pass_answers().await;
     assert!(matches!(end, TxEnd::InDoubt(_)), "{}", ended(&end));
     commit_one(&plain, &id, &topic, "last").await;
     let came = settled(&plain, topic.tp(0)).await;
@@ -168,8 +168,8 @@ pub async fn a_transaction_beyond_its_timeout_is_fenced<B: Bench>(bench: Arc<B>)
 pub async fn an_empty_transaction_asks_nobody<B: Bench>(bench: Arc<B>) {
     let log = bench.client(Client { proxied: true, ..Client::default() });
     let open = session(&log, &bench.fresh("id")).await.begin();
-    bench.swallow_answers();
+    bench.swallow_answers().await;
     let end = open.commit(soon(1_000)).await;
-    bench.pass_answers();
+    bench.pass_answers().await;
     assert!(matches!(end, TxEnd::Committed(_)), "{}", ended(&end));
 }

@@ -101,7 +101,7 @@ impl Held {
             }
             let records = self.records();
             if let Some(last) = records.last() {
-                self.position = Position { next: Next(last.0.offset + 1), epoch: last.1.or(self.position.epoch) };
+                self.position = Position { next: Next(last.0.offset + 1), epoch: last.1 };
                 let batch = Batch { records: records.into_iter().map(|(record, _)| record).collect(), position: self.position };
                 return Some(Item::Records { batch, restarted: std::mem::take(&mut self.restarted) });
             }
@@ -126,7 +126,9 @@ impl Held {
     }
 
     fn word(&mut self, message: &Message) -> Option<Item> {
-        let at = Position { next: Next(message.offset), epoch: message.epoch.or(self.position.epoch) };
+        // Without an epoch: librdkafka tells none here (its accessor reads 0), and with that of the last record, or 0, a position behind what a younger
+        // leader wrote would look truncated (KIP-320).
+        let at = Position { next: Next(message.offset), epoch: None };
         match message.error {
             Code::PARTITION_END if at.next > self.position.next => {
                 self.position = at;
@@ -138,7 +140,7 @@ impl Held {
             }
             Code::LOG_TRUNCATION => {
                 self.stage = Stage::Halted;
-                Some(Item::Truncated { diverged_at: Position { next: Next(message.offset.max(0)), epoch: message.epoch } })
+                Some(Item::Truncated { diverged_at: Position { next: Next(message.offset.max(0)), epoch: None } })
             }
             // Trouble that librdkafka goes on from by itself: a leader that moved, a topic that is not there yet.
             _ => None,

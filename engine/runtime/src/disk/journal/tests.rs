@@ -148,6 +148,18 @@ fn a_power_loss_leaves_a_state_at_or_behind_the_last_sync() {
     assert!(lost > 5 && kept > 5, "tails were lost {lost} times, and kept in part {kept} times");
 }
 
+/// The bytes that are cut may be older than the journal: overwritten by the next append, nothing brings them back.
+#[test]
+fn a_cut_is_on_the_platter_before_anything_can_overwrite_what_was_cut() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = open(dir.path());
+    disk.append("a", b"acknowledged").expect("appends");
+    let durable = disk.shared.state().durable;
+    disk.truncate("a", 3).expect("cuts");
+    let state = disk.shared.state();
+    assert!(durable < state.lsn && state.durable == state.lsn, "{durable} before, then {} of {}", state.durable, state.lsn);
+}
+
 #[test]
 fn a_kill_loses_nothing() {
     let dir = tempfile::tempdir().expect("a directory");

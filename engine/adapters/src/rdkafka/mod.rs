@@ -33,6 +33,7 @@
 //! | a static member that leaves stays in its group until its session ends | it is removed | librdkafka sends no LeaveGroup for it (KIP-345) |
 //! | timestamp 0 becomes 1 | kept | 0 means "now" to librdkafka |
 //! | `Event::Transaction` names no producer id | it does | librdkafka does not tell it |
+//! | coordinators are there from the first question for one | from the first topic on | our controller makes the internal topics with the first `CreateTopics` |
 //! | seven threads for each transactional id | none | librdkafka: a thread for each broker and then some |
 //!
 //! TV1 only (`kafka.md` A41): a delayed EndTxn can decide a later transaction of the same incarnation. That is why an incarnation never outlives a doubt,

@@ -27,8 +27,8 @@ impl Send64 for SingleProducer<Message, SingleConsumerBarrier> {
 
 impl Receive64 for EventPoller<Message, SingleProducerBarrier> {
     #[inline]
-    fn receive(&mut self, mut each: impl FnMut(&Message)) -> usize {
+    fn receive(&mut self, each: impl FnMut(&Message)) -> usize {
         let Ok(mut batch) = self.poll() else { return 0 };
-        (&mut batch).map(|message| each(message)).count()
+        (&mut batch).map(each).count()
     }
 }

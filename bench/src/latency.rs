@@ -40,3 +40,5 @@
 //! * A checked read of a command costs about 170 instructions, writing an archive about 150 (`slot_get`, `slot_put`): with 1.3 reports a command that is
 //!   40 to 50 ns on top of the book on the busy machine, half of what the whole way through two rings adds. It is the next thing to make cheaper: a third
 //!   of the read is the symbol's six letters (`is_symbol`).
+//! * One codegen unit instead of sixteen: `slot_put` 148 to 69 instructions, `slot_get` 172 to 114; archives add 31 to 37 ns a command instead of 56, the whole
+//!   way through rings with cursor 78 to 94 instead of 112 (same minutes, same machine, in turn).

@@ -5,5 +5,5 @@ mod gateway;
 mod process;
 
 pub use disk::Disk;
-pub use gateway::{Account, Answer};
+pub use gateway::Account;
 pub use process::Exchange;

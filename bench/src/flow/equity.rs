@@ -60,7 +60,7 @@ impl Equity {
         let config = BookConfig {
             price_ticks_max: PRICE_MAX,
             quantity_lots_max: 10 * LOTS_MAX,
-            orders_max: (self.live * 3 / 2).next_power_of_two(),
+            orders_max: (self.live * 3 / 2).max(256).next_power_of_two(),
             levels_max: 2_048,
             origins_max: 128,
         };

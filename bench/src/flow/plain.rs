@@ -40,7 +40,7 @@ impl Plain {
         let config = BookConfig {
             price_ticks_max: 2 * MIDDLE,
             quantity_lots_max: 10 * LOTS_MAX,
-            orders_max: (self.live * 3 / 2).next_power_of_two(),
+            orders_max: (self.live * 3 / 2).max(256).next_power_of_two(),
             levels_max: 1_024,
             origins_max: 128,
         };

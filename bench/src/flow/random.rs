@@ -20,6 +20,7 @@ impl Random {
     }
 
     /// 64 bits.
+    #[allow(clippy::should_implement_trait, reason = "it never ends: an Option would say that it might")]
     pub fn next(&mut self) -> u64 {
         let [a, b, c, d] = self.0;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
@@ -30,7 +31,7 @@ impl Random {
 
     /// Uniform below `bound` (≥ 1), by the high word of a product: biased by less than 2^-32 for any bound used here.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Uniform from `low` to `high`, both included.

@@ -29,8 +29,6 @@ impl Receive64 for EventPoller<Message, SingleProducerBarrier> {
     #[inline]
     fn receive(&mut self, each: impl FnMut(&Message)) -> usize {
         let Ok(mut batch) = self.poll() else { return 0 };
-        let count = (&mut batch).len();
-        (&mut batch).for_each(each);
-        count
+        (&mut batch).map(each).count()
     }
 }

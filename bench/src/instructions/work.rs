@@ -71,7 +71,7 @@ fn pipeline() -> Box<dyn FnOnce() -> u64> {
             assert!(matches!(pipeline.step(u64::MAX), Step::Did(count) if count == batch.len() as u64));
             out.clear();
             while pipeline.drain(u64::MAX, &mut out) > 0 {}
-            hash = out.iter().fold(hash, |hash, slot| mix(hash, slot));
+            hash = out.iter().fold(hash, mix);
         }
         hash
     })

@@ -4,7 +4,6 @@
 //! [`MOVES_MAX`] levels in one step: no command pays for a long way alone.
 
 use super::far::Far;
-use super::orders::NONE;
 use super::prefetch::prefetch;
 use super::window::{Level, PAGE, PRICES_MAX, Window};
 
@@ -68,10 +67,10 @@ impl Ladder {
         }
     }
 
-    /// The last order at a price, if it is in the window.
+    /// The queue at a price, if it is in the window; else an empty one.
     #[inline]
-    pub(super) fn near_last(&self, price: u64) -> u32 {
-        if self.window.covers(price) { self.window.level(price).last } else { NONE }
+    pub(super) fn near(&self, price: u64) -> Level {
+        if self.window.covers(price) { *self.window.level(price) } else { Level::EMPTY }
     }
 
     /// The queue at a price that has one.

@@ -263,12 +263,24 @@ impl Fast {
         (order.account == account.0).then_some(Found { place, side, order })
     }
 
-    /// The orders before and behind an order, if it is in its line.
+    /// What an order takes from first, or rests behind.
     #[inline]
-    fn prefetch_neighbours(&self, order_id: OrderId) {
-        let (before, behind) = self.orders.neighbours_at_home(order_id.0);
+    fn prefetch_met(&self, side: Side, price: u64) {
+        let met = match side {
+            Side::Buy if self.best_ask <= price => self.ladder.near(self.best_ask).first,
+            Side::Sell if self.best_bid >= price => self.ladder.near(self.best_bid).first,
+            Side::Buy | Side::Sell => self.ladder.near(price).last,
+        };
+        self.orders.prefetch(met);
+    }
+
+    /// The orders before and behind an order, and its level, if it is in its line.
+    #[inline]
+    fn prefetch_around(&self, order_id: OrderId) {
+        let (before, behind, price) = self.orders.around_at_home(order_id.0);
         self.orders.prefetch(before);
         self.orders.prefetch(behind);
+        self.ladder.prefetch(price);
     }
 
     /// Every other order: it is refused, or takes, or the book is nearly full.
@@ -403,31 +415,32 @@ impl Book for Fast {
     fn prefetch(&self, command: &Command) {
         match *command {
             Command::Place { order_id, price_ticks, .. } => {
+                self.origins.prefetch(order_id.origin().0);
                 self.orders.prefetch_home(order_id.0);
                 self.ladder.prefetch(price_ticks.cast_unsigned());
             }
-            Command::Cancel { order_id, .. } | Command::Reduce { order_id, .. } => self.orders.prefetch_home(order_id.0),
             Command::Replace { order_id, price_ticks, .. } => {
                 self.orders.prefetch_home(order_id.0);
                 self.ladder.prefetch(price_ticks.cast_unsigned());
             }
+            Command::Cancel { order_id, .. } | Command::Reduce { order_id, .. } => self.orders.prefetch_home(order_id.0),
         }
     }
 
     #[inline]
     fn prefetch_further(&self, command: &Command) {
         match *command {
-            Command::Place { price_ticks, .. } => self.orders.prefetch(self.ladder.near_last(price_ticks.cast_unsigned())),
-            Command::Cancel { order_id, .. } => self.prefetch_neighbours(order_id),
+            Command::Place { side, price_ticks, .. } => self.prefetch_met(side, price_ticks.cast_unsigned()),
             Command::Replace { order_id, price_ticks, .. } => {
-                self.prefetch_neighbours(order_id);
-                self.orders.prefetch(self.ladder.near_last(price_ticks.cast_unsigned()));
+                self.prefetch_around(order_id);
+                self.orders.prefetch(self.ladder.near(price_ticks.cast_unsigned()).last);
             }
+            Command::Cancel { order_id, .. } => self.prefetch_around(order_id),
             Command::Reduce { .. } => {}
         }
     }
 
-    /// A line for every order, and as much again for levels and what is around them.
+    /// A line for every order; the rest is small beside that.
     fn working_set_bytes(&self) -> usize {
         self.orders.count() * 64
     }

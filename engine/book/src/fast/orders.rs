@@ -54,7 +54,7 @@ struct High {
 #[repr(C, align(64))]
 struct Line([Order; 2]);
 
-const _: () = assert!(size_of::<Line>() == 64);
+const _: () = assert!(size_of::<Order>() == 32 && size_of::<Line>() == 64);
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -119,14 +119,30 @@ impl Orders {
         (line + 1) & (self.lines.len() - 1)
     }
 
+    /// Unchecked, as are [`Orders::line`], [`Orders::at_mut`] and the window's levels: together 181 instructions a command instead of 193, and 0.41
+    /// mispredicted conditions instead of 0.49 (callgrind, 200,000 commands of the plain stream with 10,000 live orders).
     #[inline]
     fn at(&self, place: u32) -> &Order {
-        &self.lines[(place / 2) as usize].0[(place % 2) as usize]
+        debug_assert!(((place / 2) as usize) < self.lines.len());
+        // SAFETY: lines are two orders each and nothing else (asserted above), so places number the orders of the table. A place is never made but from
+        // a line's number, by `find_in` and `vacant_in`; levels and orders hold such places or NONE, which their users ask for first; the table
+        // never shrinks.
+        unsafe { &*self.lines.as_ptr().cast::<Order>().add(place as usize) }
     }
 
     #[inline]
     fn at_mut(&mut self, place: u32) -> &mut Order {
-        &mut self.lines[(place / 2) as usize].0[(place % 2) as usize]
+        debug_assert!(((place / 2) as usize) < self.lines.len());
+        // SAFETY: as `at`.
+        unsafe { &mut *self.lines.as_mut_ptr().cast::<Order>().add(place as usize) }
+    }
+
+    /// The two orders of a line.
+    #[inline]
+    fn line(&self, line: usize) -> &[Order; 2] {
+        debug_assert!(line < self.lines.len());
+        // SAFETY: a line's number comes from `home`, a shift that leaves as many bits as the table's length (a power of two) has, or `next_line`, a mask.
+        unsafe { &self.lines.get_unchecked(line).0 }
     }
 
     /// Where the order with this id rests.
@@ -142,7 +158,7 @@ impl Orders {
     /// Where in a line.
     #[inline]
     fn find_in(&self, line: usize, id: u64) -> Option<u32> {
-        let orders = &self.lines[line].0;
+        let orders = self.line(line);
         // Which of the two is a coin's throw: not a branch.
         let second = usize::from(orders[1].id == id) & usize::from(orders[1].before != VACANT);
         let is_here = (orders[second].id == id) & (orders[second].before != VACANT);
@@ -179,7 +195,7 @@ impl Orders {
     /// Asks for an id's line.
     #[inline]
     pub(super) fn prefetch_home(&self, id: u64) {
-        prefetch(&self.lines[self.home(id)]);
+        prefetch(self.line(self.home(id)));
     }
 
     /// Asks for the line of a place, or of none.
@@ -190,12 +206,12 @@ impl Orders {
         }
     }
 
-    /// The neighbours of the order with this id, as far as its line tells without a search.
+    /// The neighbours and the low bits of the price of the order with this id, as far as its line tells without a search; else something.
     #[inline]
-    pub(super) fn neighbours_at_home(&self, id: u64) -> (u32, u32) {
-        let orders = &self.lines[self.home(id)].0;
+    pub(super) fn around_at_home(&self, id: u64) -> (u32, u32, u64) {
+        let orders = self.line(self.home(id));
         let order = &orders[usize::from(orders[1].id == id)];
-        (order.before, order.behind)
+        (order.before, order.behind, u64::from(order.price))
     }
 
     /// A place for an order with this id, which is counted; [`Orders::put`] comes next. There must be room.
@@ -211,7 +227,7 @@ impl Orders {
 
     #[inline]
     fn vacant_in(&self, line: usize) -> Option<u32> {
-        let orders = &self.lines[line].0;
+        let orders = self.line(line);
         let second = usize::from(orders[0].before != VACANT);
         (orders[second].before == VACANT).then_some((2 * line + second) as u32)
     }

@@ -1,5 +1,7 @@
 //! The highest order number seen of each origin: a small open-addressing table that only grows up to its bound.
 
+use super::prefetch::prefetch;
+
 /// One origin, or none.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -44,10 +46,21 @@ impl Origins {
         (2 * origins_max).next_power_of_two()
     }
 
+    /// Asks for an origin's entry.
+    #[inline]
+    pub(super) fn prefetch(&self, origin: u32) {
+        prefetch(&self.entries[self.home(origin)]);
+    }
+
+    #[inline]
+    fn home(&self, origin: u32) -> usize {
+        (origin.wrapping_mul(0x9e37_79b9) >> self.shift) as usize
+    }
+
     /// Notes a number.
     #[inline]
     pub(super) fn see(&mut self, origin: u32, number: u64) -> Seen {
-        let mut at = (origin.wrapping_mul(0x9e37_79b9) >> self.shift) as usize;
+        let mut at = self.home(origin);
         loop {
             let entry = &mut self.entries[at];
             if entry.origin == origin + 1 {

@@ -54,8 +54,6 @@ pub mod versions;
 
 #[cfg(test)]
 mod hand_made;
-#[cfg(test)]
-mod speed;
 
 use crate::{Entry, Finding};
 use operations::Operations;

@@ -1,11 +1,12 @@
-//! How fast the checkers are, and what they hold. Ignored: it measures. `cargo test --release -p lockstep-sim checkers::speed -- --ignored --nocapture`
+//! How fast the checkers are, and what they hold. Ignored: it measures. `--ignored --nocapture`
 #![allow(clippy::disallowed_methods)] // it measures from outside
 
-use super::{Law, check};
-use crate::Entry;
 use log::history::Phase;
 use log::{Event, Isolation, TopicId, Tp};
 use runtime::rng::Rng;
+use sim::Entry;
+use sim::checkers::operations::Operations;
+use sim::checkers::{Law, check};
 use std::sync::Arc;
 
 const PARTITIONS: u32 = 16;
@@ -136,14 +137,14 @@ fn operations_per_second() {
 
 /// `HISTORY=target/runs/…/history.jsonl`, several with `:` between them.
 #[test]
-#[ignore = "reads a history from a file"]
+#[ignore = "measures"]
 fn of_saved_histories() {
     for path in std::env::var("HISTORY").expect("HISTORY names files").split(':') {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let entries: Vec<Entry> = text.lines().zip(1..).map(|(line, number)| crate::history::from_json_line(number, line).expect("a history")).collect();
+        let entries: Vec<Entry> = text.lines().zip(1..).map(|(line, number)| sim::history::from_json_line(number, line).expect("a history")).collect();
         let start = cpu_seconds();
         let found = check(&entries, Law::Ours, true);
-        println!("{path}: {} facts, {} operations in {:.3} CPU s", entries.len(), super::Operations::of(&entries).count(), cpu_seconds() - start);
+        println!("{path}: {} facts, {} operations in {:.3} CPU s", entries.len(), Operations::of(&entries).count(), cpu_seconds() - start);
         for (name, finding) in found {
             println!("  {name:<24} {:>9}   {:?} {}", finding.checked, finding.violation, finding.remark);
         }

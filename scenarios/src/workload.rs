@@ -224,7 +224,13 @@ mod tests {
             let actions = market().draw(seed);
             let (mut traded, mut cancelled, mut rejected) = (BTreeSet::new(), 0, 0);
             for symbol in &market().symbols {
-                let mut book = Naive::new(BookConfig { price_ticks_max: 1 << 40, quantity_lots_max: 1 << 20, orders_max: 1 << 20, levels_max: 1 << 20, origins_max: 1 << 20 });
+                let mut book = Naive::new(BookConfig {
+                    price_ticks_max: 1 << 40,
+                    quantity_lots_max: 1 << 20,
+                    orders_max: 1 << 20,
+                    levels_max: 1 << 20,
+                    origins_max: 1 << 20,
+                });
                 let mut out = Vec::new();
                 for (at, place) in events(&actions, symbol) {
                     let (order_id, account) = (OrderId(u64::from(at.0) + 1), AccountId(1));

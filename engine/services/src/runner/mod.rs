@@ -7,6 +7,7 @@
 pub mod drop_rule;
 pub mod machine;
 pub mod owner;
+mod plain;
 pub mod project;
 pub mod restore;
 pub mod tenure;

@@ -5,6 +5,7 @@
 
 use super::ServiceError;
 use super::machine::Service;
+use super::plain::Plain;
 use super::restore::{Journal, restore};
 use super::tenure::{Addressed, Tenure};
 use super::transact::{Ask, Shared};
@@ -13,7 +14,7 @@ use runtime::time::{monotonic_ms, sleep, timeout};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use wire::Topic;
 
 /// Why a tenure ended though the lease is still held.
@@ -27,7 +28,7 @@ enum Ended {
 /// How this owner publishes.
 enum Publisher<L: LogPort> {
     Transactions(L::Session),
-    Plain(L::Producer),
+    Plain(Plain<L>),
 }
 
 /// One partition, while its lease lasts.
@@ -75,7 +76,7 @@ impl<L: LogPort, S: Service> Owner<L, S> {
             let id = format!("{}-{}-{}", service.name(), self.input.name(), tp.partition);
             Publisher::Transactions(log.tx_session(&id, config.transaction_timeout_ms, deadline_ms).await.map_err(ServiceError::Log)?)
         } else {
-            Publisher::Plain(log.producer().await.map_err(ServiceError::Log)?)
+            Publisher::Plain(Plain { producer: log.producer().await.map_err(ServiceError::Log)?, journal: None })
         };
         let position = match log.offset_at(tp, Anchor::Committed(service.group().to_owned()), deadline_ms).await {
             Outcome::Done(position) => position.unwrap_or(Position::START),
@@ -134,10 +135,10 @@ impl<L: LogPort, S: Service> Owner<L, S> {
                     TxEnd::Aborted(_, reason) | TxEnd::Fenced(reason) | TxEnd::InDoubt(reason) => Err(ServiceError::Log(reason)),
                 }
             }
-            Publisher::Plain(mut producer) => {
-                let ticket = producer.send(journal.tp, record, deadline_ms);
+            Publisher::Plain(mut plain) => {
+                let ticket = plain.producer.send(journal.tp, record, deadline_ms);
                 self.first_of_epoch(&mut journal, epoch, ticket).await?;
-                Ok(Publisher::Plain(producer))
+                Ok(Publisher::Plain(Plain { journal: Some((journal, epoch)), ..plain }))
             }
         }
     }
@@ -240,7 +241,7 @@ impl<L: LogPort, S: Service> Living<'_, L, S> {
             Publisher::Transactions(session) => {
                 Publisher::Transactions(publish_in_transaction::<L, S>(self.owner, session, outputs, position, deadline_ms).await?)
             }
-            Publisher::Plain(producer) => Publisher::Plain(publish_plainly::<L, S>(self.owner, producer, outputs, position, deadline_ms).await?),
+            Publisher::Plain(plain) => Publisher::Plain(plain.publish(self.owner, outputs, position, deadline_ms).await?),
         };
         runtime::reached!("position_committed");
         self.position = position;
@@ -291,34 +292,6 @@ async fn publish_in_transaction<L: LogPort, S: Service>(
             runtime::reached!("txn_in_doubt");
             Err(ServiceError::Log(reason))
         }
-    }
-}
-
-async fn publish_plainly<L: LogPort, S: Service>(
-    owner: &Owner<L, S>,
-    mut producer: L::Producer,
-    outputs: Vec<Addressed>,
-    position: Position,
-    deadline_ms: u64,
-) -> Result<L::Producer, ServiceError> {
-    let mut tickets = Vec::with_capacity(outputs.len());
-    for output in outputs {
-        tickets.push(producer.send(owner.shared.topics[&output.topic].tp(output.partition), output.record, deadline_ms));
-    }
-    for ticket in tickets {
-        if let Outcome::NotDone(reason) | Outcome::Unknown(reason) = ticket.outcome().await {
-            return Err(ServiceError::Log(reason));
-        }
-    }
-    let (reply, verdict) = oneshot::channel();
-    let ask = Ask::Commit { lease: Arc::clone(&owner.lease), at: position, deadline_ms, reply };
-    let outcome = match owner.asks.send(ask).await {
-        Ok(()) => verdict.await.unwrap_or(Outcome::Unknown(Reason::Disconnected)),
-        Err(_) => Outcome::Unknown(Reason::Disconnected),
-    };
-    match outcome {
-        Outcome::Done(()) => Ok(producer),
-        Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(ServiceError::Log(reason)),
     }
 }
 

@@ -23,8 +23,12 @@ impl Process {
         }
         let log = File::options().create(true).append(true).open(&self.log).with_context(|| format!("cannot open {}", self.log.display()))?;
         java.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
-        let child = java.spawn().context("cannot start java")?;
+        let mut child = java.spawn().context("cannot start java")?;
         std::fs::write(&self.pid, child.id().to_string())?;
+        // A parent goes on a moment before its child's command line can be read, and until then the child would not count as ours.
+        while self.running().is_none() && child.try_wait()?.is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         Ok(())
     }
 

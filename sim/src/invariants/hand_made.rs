@@ -89,3 +89,11 @@ pub fn high_watermark(high_watermark: i64) -> Event {
 pub fn truncated(end: i64) -> Event {
     Event::Broker(Note::Truncated { tp: TP, end, removed: 1 })
 }
+
+pub fn recovered(end: i64) -> Event {
+    Event::Broker(Note::Recovered { tp: TP, end, clean: false })
+}
+
+pub fn became_follower(leader_epoch: u32, leader: u32) -> Event {
+    Event::Broker(Note::BecameFollower { tp: TP, leader_epoch, leader })
+}

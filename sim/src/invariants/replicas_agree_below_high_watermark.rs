@@ -21,6 +21,15 @@ struct Partition {
     /// What high watermarks have moved over.
     committed: Vec<Batch>,
     replicas: BTreeMap<Arc<str>, Vec<Batch>>,
+    /// What a replica had before it lost its power, until it takes part again.
+    ///
+    /// Seed 996, scenario `no_transactions`:
+    /// 1. broker-3 has the last record of the leader, broker-1; broker-2 is dead and holds the high watermark back;
+    /// 2. broker-3 loses its power and is back at once, with nothing; its former session still lives, so that nobody has heard of it;
+    /// 3. broker-2's session ends, the ISR is now 1 and 3, and the high watermark moves over what broker-3 has told that it has.
+    ///
+    /// A real leader cannot know better. What must not come of it is a loss: `no_acknowledged_loss` judges that.
+    before_power_loss: BTreeMap<Arc<str>, Vec<Batch>>,
     isr: BTreeSet<NodeId>,
     epoch: u32,
     /// Elected, by epoch: who became leader then has that id.
@@ -51,11 +60,14 @@ impl Invariant for ReplicasAgreeBelowHighWatermark {
             }
             Note::IsrChanged { tp, isr, .. } => self.partitions.entry(*tp).or_default().isr = isr.iter().copied().collect(),
             Note::Appended { tp, first, last, crc, .. } => {
+                self.partitions.entry(*tp).or_default().before_power_loss.remove(&entry.node);
                 let log = self.log_of(entry, *tp);
                 cut(log, *first);
                 log.push(Batch { first: *first, last: *last, crc: *crc });
             }
-            Note::Truncated { tp, end, .. } | Note::Recovered { tp, end, .. } => cut(self.log_of(entry, *tp), *end),
+            Note::BecameFollower { tp, .. } => drop(self.partitions.entry(*tp).or_default().before_power_loss.remove(&entry.node)),
+            Note::Truncated { tp, end, .. } => cut(self.log_of(entry, *tp), *end),
+            Note::Recovered { tp, end, .. } => self.recovered(entry, *tp, *end),
             Note::BecameLeader { tp, leader_epoch, end, .. } => self.became_leader(entry, *tp, *leader_epoch, *end),
             Note::HighWatermark { tp, high_watermark } => self.moved(entry, *tp, *high_watermark),
             _ => {}
@@ -73,9 +85,19 @@ impl ReplicasAgreeBelowHighWatermark {
         self.partitions.entry(tp).or_default().replicas.entry(entry.node.clone()).or_default()
     }
 
+    fn recovered(&mut self, entry: &Entry, tp: Tp, end: i64) {
+        let log = self.log_of(entry, tp);
+        if end < end_of(log) {
+            let before = log.clone();
+            cut(log, end);
+            self.partitions.entry(tp).or_default().before_power_loss.insert(entry.node.clone(), before);
+        }
+    }
+
     fn became_leader(&mut self, entry: &Entry, tp: Tp, leader_epoch: u32, end: i64) {
         cut(self.log_of(entry, tp), end);
         let partition = self.partitions.get_mut(&tp).expect("made a line above");
+        partition.before_power_loss.remove(&entry.node);
         if let Some(id) = partition.elected.get(&leader_epoch) {
             self.names.insert(*id, entry.node.clone());
         }
@@ -109,7 +131,7 @@ impl ReplicasAgreeBelowHighWatermark {
         partition.committed.extend(&news);
         for id in &partition.isr {
             let Some(name) = self.names.get(id) else { continue };
-            let log = partition.replicas.get(name).map(Vec::as_slice).unwrap_or_default();
+            let log = partition.before_power_loss.get(name).or_else(|| partition.replicas.get(name)).map(Vec::as_slice).unwrap_or_default();
             let missing = news.iter().find(|batch| !log.contains_near_end(batch));
             let short = end_of(log) < high_watermark;
             if missing.is_some() || short {
@@ -224,6 +246,16 @@ mod tests {
             facts.push(("broker-2", became_leader(2, end)));
             assert!(rejects(ReplicasAgreeBelowHighWatermark::default(), facts).contains("the new leader broker-2 has not what was committed"));
         }
+    }
+
+    #[test]
+    fn accepts_what_a_member_had_told_before_it_lost_its_power_and_nothing_once_it_takes_part_again() {
+        let mut facts = start();
+        facts.extend([("broker-2", appended(1, 0, 4, 0xa, false)), ("broker-2", recovered(0)), ("broker-1", high_watermark(5))]);
+        accepts(ReplicasAgreeBelowHighWatermark::default(), facts.clone());
+        facts.truncate(facts.len() - 1);
+        facts.extend([("broker-2", became_follower(1, 1)), ("broker-1", high_watermark(5))]);
+        assert!(rejects(ReplicasAgreeBelowHighWatermark::default(), facts).ends_with("which broker-2 of the ISR does not have"));
     }
 
     #[test]

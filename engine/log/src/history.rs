@@ -68,6 +68,15 @@ pub trait Observer: Send + Sync + 'static {
     fn observe(&self, event: Event);
 }
 
+impl dyn Observer {
+    /// Takes down what is built only if anybody listens.
+    pub fn observe_with(&self, event: impl FnOnce() -> Event) {
+        if self.is_on() {
+            self.observe(event());
+        }
+    }
+}
+
 /// Nobody listens: production.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;

@@ -70,6 +70,16 @@ pub enum Outcome<T> {
     Unknown(Reason),
 }
 
+impl<T> Outcome<T> {
+    /// For whoever gives up alike on what was not done and what nobody knows.
+    pub fn done(self) -> Result<T, Reason> {
+        match self {
+            Outcome::Done(done) => Ok(done),
+            Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(reason),
+        }
+    }
+}
+
 /// Why something was not done, is unknown or unavailable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {

@@ -4,7 +4,8 @@
 //! A machine ignores a tick that is not later: a crash halfway, two clocks, or a repeat change nothing.
 
 use crate::runner::ServiceError;
-use log::{Anchor, ConsumerEvent, Isolation, LogPort, Next, Outcome, Producer, Reader, Record, Subscription, TopicInfo, Tp};
+use crate::runner::restore::{end_of, replay};
+use log::{ConsumerEvent, Isolation, LogPort, Outcome, Producer, Reader, Record, Subscription, TopicInfo, Tp};
 use runtime::task::Stop;
 use runtime::time::{monotonic_ms, now_ms, sleep};
 use std::time::Duration;
@@ -129,13 +130,9 @@ fn record(time_ms: u64, body: Body) -> Record {
 
 /// The last tick of `system_ticks-0`, or the zeroth if there is none.
 async fn last_tick<L: LogPort>(log: &L, ticks: Tp) -> Result<SystemTick, ServiceError> {
-    let deadline_ms = monotonic_ms() + 5_000;
-    let end = match log.offset_at(ticks, Anchor::End(Isolation::ReadCommitted), deadline_ms).await {
-        Outcome::Done(position) => position.map_or(Next(0), |position| position.next),
-        Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
-    };
+    let end = end_of(log, ticks, monotonic_ms() + 5_000).await?;
     let mut last = SystemTick { sequence: 0, time_ms: 0 };
-    crate::runner::restore::replay(log, ticks, log::Position::START, end, |records| {
+    replay(log, ticks, log::Position::START, end.next, |records| {
         for record in records {
             if let Some(Ok((_, Body::SystemTick(tick)))) = record.value.as_deref().map(wire::frame::decode)
                 && tick.time_ms > last.time_ms

@@ -5,7 +5,7 @@ use crate::evidence::Place;
 use crate::ledger::Ledger;
 use crate::sieve::{Fate, Sieve};
 use crate::store::DiskStore;
-use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Outcome, Position, Reader, Reason, Subscription, TopicInfo, Tp};
+use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Position, Reader, Reason, Subscription, TopicInfo, Tp};
 use runtime::time::{monotonic_ms, sleep};
 use services::account::AccountService;
 use services::matching_engine::MatchingService;
@@ -153,10 +153,8 @@ fn take(specs: &[SymbolSpec], audit: &SharedAudit, ledgers: &mut Ledgers, place:
 }
 
 async fn look_up<L: LogPort>(log: &L) -> Result<BTreeMap<Topic, TopicInfo>, Reason> {
-    match log.topics(&Topic::ALL.map(Topic::name), monotonic_ms() + 5_000).await {
-        Outcome::Done(infos) => Ok(Topic::ALL.into_iter().zip(infos).collect()),
-        Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(reason),
-    }
+    let infos = log.topics(&Topic::ALL.map(Topic::name), monotonic_ms() + 5_000).await.done()?;
+    Ok(Topic::ALL.into_iter().zip(infos).collect())
 }
 
 /// What is behind: this reader; and, until the end, the groups and the recorder.
@@ -209,8 +207,6 @@ async fn recorded(audit: &SharedAudit, topic: Topic, partition: u32) -> i64 {
 }
 
 async fn position<L: LogPort>(log: &L, tp: Tp, anchor: Anchor) -> Result<Next, Reason> {
-    match log.offset_at(tp, anchor, monotonic_ms() + 5_000).await {
-        Outcome::Done(position) => Ok(position.map_or(Next(0), |position| position.next)),
-        Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(reason),
-    }
+    let position = log.offset_at(tp, anchor, monotonic_ms() + 5_000).await.done()?;
+    Ok(position.map_or(Next(0), |position| position.next))
 }

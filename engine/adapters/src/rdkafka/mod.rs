@@ -54,7 +54,7 @@ pub use producer::KafkaProducer;
 pub use reader::KafkaReader;
 pub use session::{KafkaSession, KafkaTx};
 
-use log::history::{Event, SharedObserver};
+use log::history::SharedObserver;
 use log::{Anchor, Caps, Durability, Isolation, LogPort, Outcome, Position, Reason, Subscription, TopicInfo, TopicSpec, Tp};
 use native::{Handle, Kind};
 use outbox::Outbox;
@@ -96,13 +96,6 @@ impl Shared {
     fn number(&self) -> u64 {
         // Written and read by every part of this client; only uniqueness matters.
         self.numbers.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Takes an event down, if anybody listens.
-    fn observe(&self, event: impl FnOnce() -> Event) {
-        if self.observer.is_on() {
-            self.observer.observe(event());
-        }
     }
 }
 

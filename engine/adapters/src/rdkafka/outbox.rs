@@ -113,7 +113,7 @@ impl Outbox {
         let op = self.shared.number();
         let crc = record.value.as_ref().map_or(0, |value| crc32c::crc32c(value));
         let transactional = self.transactional;
-        self.shared.observe(|| Event::Send { op, tp, phase: Phase::Invoke, crc, offset: None, transactional });
+        self.shared.observer.observe_with(|| Event::Send { op, tp, phase: Phase::Invoke, crc, offset: None, transactional });
         let pending = Pending { tp, op, crc, deadline_ms, verdict, decided: None };
         if let Err((pending, why)) = self.enqueue(pending, record) {
             let mut state = self.state();
@@ -207,7 +207,7 @@ impl Pending {
             Outcome::Unknown(_) => (Phase::Unknown, None),
         };
         let Pending { tp, op, crc, verdict, .. } = self;
-        shared.observe(|| Event::Send { op, tp, phase, crc, offset, transactional });
+        shared.observer.observe_with(|| Event::Send { op, tp, phase, crc, offset, transactional });
         verdict.give(match outcome {
             Outcome::Done(offset) => Outcome::Done(Acked { tp, offset }),
             Outcome::NotDone(why) => Outcome::NotDone(why),

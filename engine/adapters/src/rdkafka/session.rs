@@ -85,7 +85,7 @@ async fn blocking(handle: &Arc<Handle>, wait_ms: u64, call: impl FnOnce(&Handle,
 impl Core {
     fn observe(&self, phase: Phase, fenced: bool) {
         // librdkafka tells neither its producer id nor its epoch.
-        self.shared.observe(|| Event::Transaction { transactional_id: self.id.clone(), producer_id: -1, producer_epoch: -1, phase, fenced });
+        self.shared.observer.observe_with(|| Event::Transaction { transactional_id: self.id.clone(), producer_id: -1, producer_epoch: -1, phase, fenced });
     }
 }
 

@@ -7,11 +7,11 @@ pub mod tail;
 pub mod topics;
 
 use crate::composition::visitor;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use broker::protocol::{OffsetSpec, Request, Response, TopicMetadata, Tp};
 use clap::Args;
 use log::link::{Link, LinkConfig};
-use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Outcome, Position, Reader, Subscription};
+use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Position, Reader, Subscription};
 use runtime::time::monotonic_ms;
 use std::collections::BTreeMap;
 
@@ -79,10 +79,8 @@ fn shown(offset: Option<i64>) -> String {
 /// Gives every committed record of a partition from its start to its present end.
 async fn read_through(address: &str, tp: Tp, mut each: impl FnMut(&Delivered)) -> Result<()> {
     let log = visitor(address);
-    let end = match log.offset_at(tp, Anchor::End(Isolation::ReadCommitted), monotonic_ms() + ASK_MS).await {
-        Outcome::Done(end) => end.map_or(Next(0), |end| end.next),
-        Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(anyhow!("{reason}").context("looking for its end")),
-    };
+    let end = log.offset_at(tp, Anchor::End(Isolation::ReadCommitted), monotonic_ms() + ASK_MS).await.done().context("looking for its end")?;
+    let end = end.map_or(Next(0), |end| end.next);
     let mut at = Next(0);
     let mut reader = log.read(Subscription::Assigned(vec![(tp, Position::START)]), Isolation::ReadCommitted).await?;
     while at < end {

@@ -43,9 +43,7 @@ impl Host {
             Output::Note(note) => {
                 let mark = note.mark();
                 // Taken down first: a fault that waits for the mark may end this life there.
-                if self.observer.is_on() {
-                    self.observer.observe(Event::Broker(note));
-                }
+                self.observer.observe_with(|| Event::Broker(note));
                 if let Some(mark) = mark {
                     runtime::reached!(mark);
                 }

@@ -18,7 +18,7 @@ pub use producer::NativeProducer;
 pub use reader::NativeReader;
 pub use session::{NativeSession, NativeTx};
 
-use crate::history::{Event, SharedObserver};
+use crate::history::SharedObserver;
 use crate::port::{Anchor, Caps, LogPort, Outcome, Position, Reason, Subscription, TopicInfo};
 use broker::protocol::{Isolation, TopicSpec, Tp};
 use cluster::Cluster;
@@ -58,13 +58,6 @@ impl Native {
 impl Shared {
     fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Takes an event down, if anybody listens.
-    fn observe(&self, event: impl FnOnce() -> Event) {
-        if self.observer.is_on() {
-            self.observer.observe(event());
-        }
     }
 
     /// Waits before try number `attempt` (from 1), at most until `until_ms`; true if that time has come.

@@ -6,8 +6,9 @@
 use super::desk::Waiting;
 use crate::runner::ServiceError;
 use crate::runner::drop_rule::{DropRule, Verdict};
+use crate::runner::restore::end_of;
 use crate::runner::tenure::SequenceGap;
-use log::{Anchor, Batch, ConsumerEvent, Isolation, LogPort, Outcome, Position, Reader, Subscription, TopicInfo, Tp};
+use log::{Batch, ConsumerEvent, Isolation, LogPort, Position, Reader, Subscription, TopicInfo, Tp};
 use runtime::task::Stop;
 use runtime::time::{monotonic_ms, sleep};
 use std::collections::BTreeMap;
@@ -59,10 +60,7 @@ async fn ends<L: LogPort>(log: &L, events: &TopicInfo) -> Result<Vec<(Tp, Positi
     let mut from = Vec::new();
     for partition in 0..events.partitions {
         let tp = events.tp(partition);
-        match log.offset_at(tp, Anchor::End(Isolation::ReadCommitted), monotonic_ms() + LOOK_UP_MS).await {
-            Outcome::Done(end) => from.push((tp, end.unwrap_or(Position::START))),
-            Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
-        }
+        from.push((tp, end_of(log, tp, monotonic_ms() + LOOK_UP_MS).await?));
     }
     Ok(from)
 }

@@ -96,9 +96,7 @@ pub async fn run_on<L: LogPort>(listener: Listener, log: L, config: GatewayConfi
 }
 
 fn say(observer: &SharedObserver, instance: &str, up: bool, why: &str) {
-    if observer.is_on() {
-        observer.observe(Event::Service { name: instance.to_owned(), up, why: why.to_owned() });
-    }
+    observer.observe_with(|| Event::Service { name: instance.to_owned(), up, why: why.to_owned() });
 }
 
 fn symbols(config: &GatewayConfig) -> Result<Symbols, ServiceError> {

@@ -9,7 +9,7 @@ use super::plain::Plain;
 use super::restore::{Journal, restore};
 use super::tenure::{Addressed, Tenure};
 use super::transact::{Ask, Shared};
-use log::{Anchor, Batch, Event, Lease, LogPort, Next, Outcome, Position, Producer, Reason, SendTicket, Tx, TxEnd, TxSession};
+use log::{Anchor, Batch, Event, Lease, LogPort, Next, Position, Producer, Reason, SendTicket, Tx, TxEnd, TxSession};
 use runtime::time::{monotonic_ms, sleep, timeout};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,10 +78,8 @@ impl<L: LogPort, S: Service> Owner<L, S> {
         } else {
             Publisher::Plain(Plain { producer: log.producer().await.map_err(ServiceError::Log)?, journal: None })
         };
-        let position = match log.offset_at(tp, Anchor::Committed(service.group().to_owned()), deadline_ms).await {
-            Outcome::Done(position) => position.unwrap_or(Position::START),
-            Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
-        };
+        let committed = log.offset_at(tp, Anchor::Committed(service.group().to_owned()), deadline_ms).await.done().map_err(ServiceError::Log)?;
+        let position = committed.unwrap_or(Position::START);
         let mut tenure = Tenure::new(service, self.input, tp.partition, partitions.clone(), config.tick_ms);
         // A policy keeps nothing but what counts as seen, and needs that. Seed 147, scenario `no_transactions`:
         // 1. matching_engine-1 sends events up to offset 370 and is gone before it commits its position;
@@ -145,11 +143,8 @@ impl<L: LogPort, S: Service> Owner<L, S> {
 
     /// Waits for the claim's offset and reads everything before it. Only the first claim of an epoch counts.
     async fn first_of_epoch(&self, journal: &mut Journal, epoch: u32, claim: SendTicket) -> Result<(), ServiceError> {
-        let offset = match claim.outcome().await {
-            Outcome::Done(acked) => acked.offset,
-            Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
-        };
-        let Some(offset) = offset else {
+        let acked = claim.outcome().await.done().map_err(ServiceError::Log)?;
+        let Some(offset) = acked.offset else {
             return Err(ServiceError::Log(Reason::Ended("the log did not tell the offset of a claim".to_owned())));
         };
         journal.read_to(&self.shared.log, Next(offset)).await?;

@@ -32,10 +32,9 @@ impl<L: LogPort> Plain<L> {
         }
         let (sent, mut journal_end) = (!tickets.is_empty(), None);
         for ticket in tickets {
-            match ticket.outcome().await {
-                Outcome::Done(acked) if self.journal.as_ref().is_some_and(|(journal, _)| journal.tp == acked.tp) => journal_end = acked.offset,
-                Outcome::Done(_) => {}
-                Outcome::NotDone(reason) | Outcome::Unknown(reason) => return Err(ServiceError::Log(reason)),
+            let acked = ticket.outcome().await.done().map_err(ServiceError::Log)?;
+            if self.journal.as_ref().is_some_and(|(journal, _)| journal.tp == acked.tp) {
+                journal_end = acked.offset;
             }
         }
         if sent {
@@ -72,8 +71,5 @@ async fn commit<L: LogPort, S: Service>(owner: &Owner<L, S>, at: Position, deadl
         Ok(()) => verdict.await.unwrap_or(Outcome::Unknown(Reason::Disconnected)),
         Err(_) => Outcome::Unknown(Reason::Disconnected),
     };
-    match outcome {
-        Outcome::Done(()) => Ok(()),
-        Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(ServiceError::Log(reason)),
-    }
+    outcome.done().map_err(ServiceError::Log)
 }

@@ -3,7 +3,7 @@
 use super::ServiceError;
 use super::machine::Service;
 use super::tenure::Tenure;
-use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Outcome, Position, Reader, Subscription, Tp};
+use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Position, Reader, Subscription, Tp};
 use runtime::time::monotonic_ms;
 use wire::{AccountEvent, Body, OrderEvent};
 
@@ -46,10 +46,8 @@ impl Journal {
 
     /// Reads on to the end, as whoever answers sees it. A leader that was deposed and does not know answers with an old end: what comes of this is a guess.
     pub async fn read_to_end<L: LogPort>(&mut self, log: &L, deadline_ms: u64) -> Result<(), ServiceError> {
-        match log.offset_at(self.tp, Anchor::End(Isolation::ReadCommitted), deadline_ms).await {
-            Outcome::Done(end) => self.read_to(log, end.map_or(Next(0), |end| end.next)).await,
-            Outcome::NotDone(reason) | Outcome::Unknown(reason) => Err(ServiceError::Log(reason)),
-        }
+        let end = end_of(log, self.tp, deadline_ms).await?;
+        self.read_to(log, end.next).await
     }
 
     /// Reads on to an offset that is known to exist, from a leader that has it.
@@ -69,6 +67,12 @@ impl Journal {
         (self.epoch, self.published) = (epoch, published);
         Ok(())
     }
+}
+
+/// Where a partition ends for a reader of committed records, as whoever answers sees it.
+pub(crate) async fn end_of<L: LogPort>(log: &L, tp: Tp, deadline_ms: u64) -> Result<Position, ServiceError> {
+    let end = log.offset_at(tp, Anchor::End(Isolation::ReadCommitted), deadline_ms).await.done().map_err(ServiceError::Log)?;
+    Ok(end.unwrap_or(Position::START))
 }
 
 /// Gives every committed record of `tp` from `from` on and before `upto` to `each`, in order. Ends at the *position*, which it tells: the last offsets may

@@ -67,9 +67,7 @@ pub(super) struct Shared<L: LogPort, S: Service> {
 
 impl<L: LogPort, S: Service> Shared<L, S> {
     pub fn say(&self, why: String) {
-        if self.observer.is_on() {
-            self.observer.observe(Event::Service { name: self.config.instance.clone(), up: true, why });
-        }
+        self.observer.observe_with(|| Event::Service { name: self.config.instance.clone(), up: true, why });
     }
 }
 

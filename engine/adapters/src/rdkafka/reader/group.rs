@@ -108,7 +108,7 @@ impl KafkaReader {
         let leases: Vec<Lease> = from.iter().map(|(tp, _)| lease(*tp)).collect();
         group.leased = from.iter().map(|(tp, _)| *tp).collect();
         let told = Event::Assigned { group: group.name.clone(), member: group.owner(), generation, tps: group.leased.iter().copied().collect() };
-        self.shared().observe(|| told);
+        self.shared().observer.observe_with(|| told);
         self.events.push_back(ConsumerEvent::Assigned { leases, from });
     }
 
@@ -159,7 +159,7 @@ impl KafkaReader {
         let all = group.leased.is_empty() && group.revoking_until_ms.is_some();
         self.held.retain(|tp, _| !had.contains(tp));
         if !had.is_empty() {
-            self.shared().observe(|| told);
+            self.shared().observer.observe_with(|| told);
         }
         if all {
             self.release(false);
@@ -184,7 +184,7 @@ impl KafkaReader {
             let tps: Vec<Tp> = std::mem::take(&mut group.leased).into_iter().collect();
             let told = Event::Revoked { group: group.name.clone(), member: group.owner(), generation: group.generation, tps: tps.clone(), lost };
             if !tps.is_empty() {
-                self.shared().observe(|| told);
+                self.shared().observer.observe_with(|| told);
             }
         }
         // An error says that the handle has ended: it tells so itself.
@@ -198,14 +198,14 @@ impl KafkaReader {
         let op = self.shared().number();
         let offsets: Vec<(Tp, i64)> = at.iter().map(|(tp, position)| (*tp, position.next.0)).collect();
         let note = |phase: Phase| Event::Commit { op, group: name.clone(), generation, phase, offsets: offsets.clone() };
-        self.shared().observe(|| note(Phase::Invoke));
+        self.shared().observer.observe_with(|| note(Phase::Invoke));
         let outcome = self.commit_now(proof.lease, at, deadline_ms).await;
         let phase = match &outcome {
             Outcome::Done(()) => Phase::Ok,
             Outcome::NotDone(_) => Phase::Fail,
             Outcome::Unknown(_) => Phase::Unknown,
         };
-        self.shared().observe(|| note(phase));
+        self.shared().observer.observe_with(|| note(phase));
         outcome
     }
 

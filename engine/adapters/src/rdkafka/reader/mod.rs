@@ -226,7 +226,7 @@ impl KafkaReader {
     }
 
     fn note_delivered(&self, tp: Tp, batch: &log::Batch, restarted: bool) {
-        self.shared().observe(|| Event::Delivered {
+        self.shared().observer.observe_with(|| Event::Delivered {
             reader: self.number,
             group: self.group.as_ref().map(|group| group.name().to_owned()),
             tp,

@@ -13,7 +13,13 @@ pub async fn commit(shared: &Shared, coordinator: &mut Coordinator, proof: Group
     let op = shared.number();
     let observe = |phase: Phase| {
         let (group, generation) = (proof.lease.group.clone(), proof.lease.generation);
-        shared.observe(|| Event::Commit { op, group, generation, phase, offsets: at.iter().map(|(tp, position)| (*tp, position.next.0)).collect() });
+        shared.observer.observe_with(|| Event::Commit {
+            op,
+            group,
+            generation,
+            phase,
+            offsets: at.iter().map(|(tp, position)| (*tp, position.next.0)).collect(),
+        });
     };
     observe(Phase::Invoke);
     let outcome = attempt(shared, coordinator, &proof, at, deadline_ms).await;

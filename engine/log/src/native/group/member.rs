@@ -202,7 +202,7 @@ impl Member {
             instance_id: self.instance_id.clone(),
         };
         let (group, member, generation) = (self.group.clone(), self.owner(), self.generation);
-        self.shared.observe(|| Event::Assigned { group, member, generation, tps: tps.to_vec() });
+        self.shared.observer.observe_with(|| Event::Assigned { group, member, generation, tps: tps.to_vec() });
         runtime::reached!("partitions_assigned");
         self.desk.give(ConsumerEvent::Assigned { leases: tps.iter().map(lease).collect(), from }, tps, (self.member_id.clone(), self.generation));
     }
@@ -229,7 +229,7 @@ impl Member {
 
     fn observe_revoked(&self, tps: Vec<Tp>, lost: bool) {
         let (group, member, generation) = (self.group.clone(), self.owner(), self.generation);
-        self.shared.observe(|| Event::Revoked { group, member, generation, tps, lost });
+        self.shared.observer.observe_with(|| Event::Revoked { group, member, generation, tps, lost });
     }
 
     /// Has the application not asked for an event for too long?

@@ -83,13 +83,13 @@ impl Queue {
         let (verdict, waiting) = SendTicket::pair();
         let op = self.shared.number();
         let crc = record.value.as_ref().map_or(0, |value| crc32c::crc32c(value));
-        self.shared.observe(|| Event::Send { op, tp, phase: Phase::Invoke, crc, offset: None, transactional });
+        self.shared.observer.observe_with(|| Event::Send { op, tp, phase: Phase::Invoke, crc, offset: None, transactional });
         let bytes = RECORD_OVERHEAD_BYTES + record.key.as_ref().map_or(0, |key| key.len()) + record.value.as_ref().map_or(0, |value| value.len());
         (Ticket { op, crc, bytes, verdict }, waiting)
     }
 
     fn refuse(&self, tp: Tp, ticket: Ticket, why: Reason, transactional: bool) {
-        self.shared.observe(|| Event::Send { op: ticket.op, tp, phase: Phase::Fail, crc: ticket.crc, offset: None, transactional });
+        self.shared.observer.observe_with(|| Event::Send { op: ticket.op, tp, phase: Phase::Fail, crc: ticket.crc, offset: None, transactional });
         ticket.verdict.give(Outcome::NotDone(why));
     }
 }

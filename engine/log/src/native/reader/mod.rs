@@ -52,7 +52,7 @@ impl NativeReader {
         };
         match item {
             Item::Records(batch) => {
-                self.shared.observe(|| Event::Delivered {
+                self.shared.observer.observe_with(|| Event::Delivered {
                     reader: self.number,
                     group: self.membership.as_ref().map(|membership| membership.group().to_owned()),
                     tp,
@@ -110,7 +110,7 @@ impl Reader for NativeReader {
             && !had.is_empty()
         {
             let group = membership.group().to_owned();
-            self.shared.observe(|| Event::Revoked { group, member, generation, tps: had, lost: false });
+            self.shared.observer.observe_with(|| Event::Revoked { group, member, generation, tps: had, lost: false });
         }
     }
 

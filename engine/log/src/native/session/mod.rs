@@ -67,7 +67,7 @@ impl Native {
 
 impl Core {
     fn observe(&self, phase: Phase, fenced: bool) {
-        self.shared.observe(|| Event::Transaction {
+        self.shared.observer.observe_with(|| Event::Transaction {
             transactional_id: self.id.to_string(),
             producer_id: self.identity.id,
             producer_epoch: self.identity.epoch,

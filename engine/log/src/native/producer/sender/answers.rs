@@ -98,7 +98,7 @@ impl Sender {
                 Outcome::Unknown(_) => (Phase::Unknown, None),
             };
             let transactional = self.transaction.is_some();
-            self.shared.observe(|| Event::Send { op: ticket.op, tp, phase, crc: ticket.crc, offset, transactional });
+            self.shared.observer.observe_with(|| Event::Send { op: ticket.op, tp, phase, crc: ticket.crc, offset, transactional });
             ticket.verdict.give(outcome);
         }
     }

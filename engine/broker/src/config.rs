@@ -14,7 +14,7 @@
 //! A core is new for each life of its process; what it knew is in its files, which [`crate::Input::Start`] lists.
 
 use crate::coordinator::CoordinatorConfig;
-use crate::protocol::NodeId;
+use crate::protocol::{CONTROLLER, NodeId};
 
 /// When an append counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct BrokerConfig {
     pub node: NodeId,
     /// Given to clients in metadata, as it is.
     pub address: String,
+    /// The one controller, or the voters of the quorum.
+    pub controllers: Vec<NodeId>,
     /// When an append counts.
     pub fsync: FsyncPolicy,
     /// A segment that would grow beyond is rolled.
@@ -70,6 +72,7 @@ impl BrokerConfig {
         BrokerConfig {
             node,
             address: address.to_owned(),
+            controllers: vec![CONTROLLER],
             fsync: FsyncPolicy::Never,
             segment_bytes: 1 << 20,
             message_bytes_max: 1 << 20,
@@ -99,9 +102,33 @@ pub struct InternalTopics {
     pub min_isr: u32,
 }
 
-/// The controller.
+/// Three controllers that elect one of them (KIP-595).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuorumConfig {
+    /// This one.
+    pub node: NodeId,
+    /// All of them.
+    pub voters: [NodeId; 3],
+    /// A candidate waits so long for votes, and up to as long again (`controller.quorum.election.timeout.ms`).
+    pub election_timeout_ms: u64,
+    /// A voter that hears nothing of a leader for so long, and up to half as long again, looks for another; a leader that hears no majority for so long
+    /// leads no more (`controller.quorum.fetch.timeout.ms`; Kafka's leader gives up after one and a half times so long).
+    pub fetch_timeout_ms: u64,
+}
+
+impl QuorumConfig {
+    /// With the timeouts of the quick cluster.
+    pub fn new(node: NodeId, voters: [NodeId; 3]) -> Self {
+        assert!(voters.contains(&node), "a controller votes");
+        QuorumConfig { node, voters, election_timeout_ms: 500, fetch_timeout_ms: 1_000 }
+    }
+}
+
+/// A controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ControllerConfig {
+    /// `None`: alone; what is synced counts.
+    pub quorum: Option<QuorumConfig>,
     /// A broker that was silent for so long is fenced.
     pub session_timeout_ms: u64,
     /// The internal topics come into being with the first `CreateTopics`, before what it asks for, unless it names them itself.
@@ -118,6 +145,7 @@ pub struct ControllerConfig {
 impl Default for ControllerConfig {
     fn default() -> Self {
         ControllerConfig {
+            quorum: None,
             session_timeout_ms: 2_000,
             internal_topics: InternalTopics { partitions: 4, replication: 3, min_isr: 2 },
             producer_id_block: 1_000,

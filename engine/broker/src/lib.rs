@@ -18,7 +18,7 @@ mod replica;
 
 pub use batch::{Batch, BatchHeader, ControlKind, Record};
 pub use broker::Broker;
-pub use config::{BrokerConfig, ControllerConfig, FsyncPolicy};
+pub use config::{BrokerConfig, ControllerConfig, FsyncPolicy, QuorumConfig};
 pub use controller::Controller;
 pub use io::{Core, DiskAnswer, DiskError, Input, Now, Output, RequestId};
 pub use note::Note;

@@ -52,6 +52,13 @@ pub enum MetadataRecord {
         /// The first free one.
         next: ProducerId,
     },
+    /// The first entry of an epoch of the controllers' quorum (KIP-595): what came before it counts when it does.
+    ControllerElected {
+        /// Of the quorum.
+        epoch: u32,
+        /// Who leads it.
+        leader: NodeId,
+    },
 }
 
 /// Who replicates a partition and who leads it.
@@ -140,6 +147,7 @@ impl Image {
             }
             MetadataRecord::PartitionChanged { tp, state } => self.change_partition(*tp, state),
             MetadataRecord::ProducerIdsAllocated { next } => self.next_producer_id = *next,
+            MetadataRecord::ControllerElected { .. } => {}
         }
     }
 

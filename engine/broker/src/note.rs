@@ -152,6 +152,16 @@ pub enum Note {
         tp: Tp,
         leader_epoch: u32,
     },
+    /// A controller of a quorum was elected for this epoch; its log ends at `end`.
+    ControllerElected {
+        epoch: u32,
+        end: u64,
+    },
+    /// A controller of a quorum learned that an entry of its log counts. `crc` identifies the content.
+    MetadataCommitted {
+        offset: u64,
+        crc: u32,
+    },
 }
 
 impl Note {
@@ -172,6 +182,7 @@ impl Note {
             Note::TxnCompleted { .. } => "txn_completed",
             Note::ProducerFenced { .. } => "producer_fenced",
             Note::CoordinatorLoaded { .. } => "coordinator_loaded",
+            Note::ControllerElected { .. } => "controller_elected",
             _ => return None,
         })
     }

@@ -1,19 +1,19 @@
 //! Requests and responses between clients, brokers and the controller. Shapes and error names are Kafka's; the encoding (postcard) is ours: real
 //! Kafka is reached through its own clients.
 //!
-//! Node 0 is the controller; brokers are 1 and up.
+//! Node 0 is the controller where there is one; brokers are 1 and up, the controllers of a quorum have numbers of their own.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// A node of the cluster. 0 is the controller.
+/// A node of the cluster.
 pub type NodeId = u32;
 /// Identity of a producer session, ≥ 0; −1: none.
 pub type ProducerId = i64;
 /// Incarnation of a producer id, ≥ 0; −1: none.
 pub type ProducerEpoch = i16;
 
-/// The controller's node id.
+/// The node id of a controller that is alone.
 pub const CONTROLLER: NodeId = 0;
 /// Internal topic of the group coordinators.
 pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
@@ -300,6 +300,30 @@ pub enum Request {
         broker: NodeId,
         broker_epoch: u64,
     },
+    // anybody → a controller of a quorum
+    DescribeQuorum,
+    // controller → controller (KIP-595)
+    /// `epoch`: of the election; `pre`: would you, if I asked (KIP-996)? Nothing is promised. `last_epoch`, `end`: of the candidate's log.
+    Vote {
+        candidate: NodeId,
+        epoch: u32,
+        last_epoch: u32,
+        end: u64,
+        pre: bool,
+    },
+    /// The sender leads this epoch.
+    BeginQuorumEpoch {
+        leader: NodeId,
+        epoch: u32,
+    },
+    /// Entries from `from` on; everything before is on the voter's platter. `last_epoch`: of the entry before `from`.
+    FetchQuorum {
+        voter: NodeId,
+        epoch: u32,
+        from: u64,
+        last_epoch: u32,
+        wait_ms_max: u32,
+    },
 }
 
 /// A leader's wish for another ISR.
@@ -454,6 +478,23 @@ pub enum Response {
         first: ProducerId,
         count: i64,
     },
+    /// Who leads which epoch of the quorum, as the asked one knows it; to a vote or a fetch of another epoch too.
+    Quorum {
+        epoch: u32,
+        leader: Option<NodeId>,
+    },
+    Vote {
+        epoch: u32,
+        leader: Option<NodeId>,
+        granted: bool,
+    },
+    /// `diverging`: the caller's log leaves ours: (epoch, end of it here); cut and ask again. `committed`: entries that count.
+    FetchQuorum {
+        epoch: u32,
+        diverging: Option<(u32, u64)>,
+        entries: Vec<Bytes>,
+        committed: u64,
+    },
 }
 
 impl Request {
@@ -479,12 +520,21 @@ impl Request {
             Request::EndTxn { .. } => 26,
             Request::WriteTxnMarkers { .. } => 27,
             Request::TxnOffsetCommit { .. } => 28,
+            Request::Vote { .. } => 52,
+            Request::BeginQuorumEpoch { .. } => 53,
+            Request::DescribeQuorum => 55,
             Request::AlterPartition { .. } => 56,
             Request::RegisterBroker { .. } => 62,
             Request::BrokerHeartbeat { .. } => 63,
             Request::AllocateProducerIds { .. } => 67,
             Request::FetchMetadata { .. } => 80,
+            Request::FetchQuorum { .. } => 81,
         }
+    }
+
+    /// Between controllers of a quorum, or about it.
+    pub fn is_of_quorum(&self) -> bool {
+        matches!(self, Request::DescribeQuorum | Request::Vote { .. } | Request::BeginQuorumEpoch { .. } | Request::FetchQuorum { .. })
     }
 
     /// As bytes of a frame's body.

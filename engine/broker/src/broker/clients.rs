@@ -3,7 +3,7 @@
 use super::{Broker, Purpose};
 use crate::coordinator::{ReplyTo, View};
 use crate::metadata::{Image, Registration};
-use crate::protocol::{CONSUMER_OFFSETS, CONTROLLER, CoordinatorKind, ErrorCode, NodeId, Request, Response, TRANSACTION_STATE, TopicId, Tp};
+use crate::protocol::{CONSUMER_OFFSETS, CoordinatorKind, ErrorCode, NodeId, Request, Response, TRANSACTION_STATE, TopicId, Tp};
 
 /// This broker's view, for coordinators.
 pub(super) struct ClusterView<'a> {
@@ -72,6 +72,6 @@ impl Broker {
 
     /// Topics are the controller's business; its answer is the client's.
     pub(super) fn forward_to_controller(&mut self, to: ReplyTo, request: Request) {
-        self.ask(CONTROLLER, 0, request, Purpose::Forward(to));
+        self.ask_controller(0, request, Purpose::Forward(to));
     }
 }

@@ -2,7 +2,7 @@
 //! that wish a change.
 
 use super::{Broker, Purpose, Timer};
-use crate::protocol::{AlterIsr, CONTROLLER, ErrorCode, NodeId, Request, Response, Tp};
+use crate::protocol::{AlterIsr, ErrorCode, NodeId, Request, Response, Tp};
 use crate::replica::leader::PendingIsr;
 use std::collections::BTreeSet;
 
@@ -90,7 +90,7 @@ impl Broker {
         }
         let partitions = asked.iter().map(|asked| self.alter_isr(asked, broker_epoch)).collect();
         self.isr.in_flight = true;
-        self.ask(CONTROLLER, 0, Request::AlterPartition { broker: self.config.node, broker_epoch, partitions }, Purpose::AlterPartition(asked));
+        self.ask_controller(0, Request::AlterPartition { broker: self.config.node, broker_epoch, partitions }, Purpose::AlterPartition(asked));
     }
 
     fn asked(&self, tp: Tp) -> Option<Asked> {

@@ -1,7 +1,7 @@
 //! A broker's life with the controller: registration (A16), heartbeats, controlled shutdown (A20).
 
 use super::{Broker, DiskOp, Phase, Purpose, Timer};
-use crate::protocol::{CONTROLLER, ErrorCode, Request, Response};
+use crate::protocol::{ErrorCode, Request, Response};
 
 /// What is known of it.
 #[derive(Default)]
@@ -16,7 +16,7 @@ impl Broker {
             return;
         }
         let request = Request::RegisterBroker { broker: self.config.node, incarnation: self.incarnation, address: self.config.address.clone() };
-        self.ask(CONTROLLER, 0, request, Purpose::Register);
+        self.ask_controller(0, request, Purpose::Register);
     }
 
     pub(super) fn registered(&mut self, response: Option<Response>) {
@@ -54,7 +54,7 @@ impl Broker {
             want_fence: false,
             want_shut_down: self.phase == Phase::Leaving,
         };
-        self.ask(CONTROLLER, 0, request, Purpose::Heartbeat);
+        self.ask_controller(0, request, Purpose::Heartbeat);
     }
 
     pub(super) fn heartbeat_answered(&mut self, response: Option<Response>) {

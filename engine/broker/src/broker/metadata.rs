@@ -5,7 +5,7 @@
 
 use super::{Broker, Phase, Purpose, Timer};
 use crate::metadata::{MetadataRecord, decode_entry};
-use crate::protocol::{CONTROLLER, Request, Response, Tp};
+use crate::protocol::{Request, Response, Tp};
 use std::collections::BTreeSet;
 
 /// Where the tail stands.
@@ -23,7 +23,7 @@ impl Broker {
         }
         self.metadata.fetching = true;
         let request = Request::FetchMetadata { broker: self.config.node, from: self.image.end, wait_ms_max: self.config.metadata_fetch_wait_ms };
-        self.ask(CONTROLLER, 1, request, Purpose::Metadata);
+        self.ask_controller(1, request, Purpose::Metadata);
     }
 
     pub(super) fn metadata_fetched(&mut self, response: Option<Response>) {
@@ -71,7 +71,7 @@ fn note_changes(entry: &[MetadataRecord], changed: &mut BTreeSet<Tp>) -> bool {
     for record in entry {
         match record {
             MetadataRecord::PartitionChanged { tp, .. } => drop(changed.insert(*tp)),
-            MetadataRecord::TopicCreated { .. } | MetadataRecord::ProducerIdsAllocated { .. } => {}
+            MetadataRecord::TopicCreated { .. } | MetadataRecord::ProducerIdsAllocated { .. } | MetadataRecord::ControllerElected { .. } => {}
             _ => brokers = true,
         }
     }

@@ -4,6 +4,7 @@
 mod appends;
 mod checkpoints;
 mod clients;
+mod controllers;
 mod coordinators;
 mod disk;
 mod fetch;
@@ -41,6 +42,7 @@ pub(crate) enum Timer {
     Metadata,
     ProducerIds,
     AlterPartition,
+    FindController,
     IsrCheck,
     HighWatermarks,
     RecoveryPoints,
@@ -64,6 +66,7 @@ enum Purpose {
     Forward(ReplyTo),
     Verify { tp: Tp, producer_id: i64, guard: u64 },
     Coordinator { tp: Tp, leader_epoch: u32, token: u64 },
+    FindController(NodeId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +84,15 @@ enum Phase {
 
 /// A message of this broker to itself: the same as to another, without the network.
 enum Local {
-    Request { id: RequestId, request: Request },
-    Response { id: RequestId, response: Response },
+    Request {
+        id: RequestId,
+        request: Request,
+    },
+    /// `None`: the request went to nobody.
+    Response {
+        id: RequestId,
+        response: Option<Response>,
+    },
 }
 
 /// Marks a connection as this broker's own; the rest of it and the correlation are the request's id.
@@ -102,6 +112,7 @@ pub struct Broker {
     next_request: RequestId,
     requests: BTreeMap<RequestId, Purpose>,
     inbox: VecDeque<Local>,
+    controllers: controllers::Controllers,
     life: lifecycle::Life,
     metadata: metadata::Tail,
     producer_ids: producer_ids::Block,
@@ -121,6 +132,7 @@ impl Broker {
     pub fn new(config: BrokerConfig) -> Self {
         assert!(config.node >= 1, "node 0 is the controller");
         Broker {
+            controllers: controllers::Controllers::new(&config.controllers),
             config,
             io: Outbox::new(),
             phase: Phase::Recovering,
@@ -172,6 +184,7 @@ impl Broker {
 
     fn take_response(&mut self, id: RequestId, response: Option<Response>) {
         let Some(purpose) = self.requests.remove(&id) else { return };
+        self.controller_answered(id, response.as_ref());
         match purpose {
             Purpose::Register => self.registered(response),
             Purpose::Heartbeat => self.heartbeat_answered(response),
@@ -182,6 +195,7 @@ impl Broker {
             Purpose::Forward(to) => self.reply(to, response.unwrap_or(Response::Error(ErrorCode::RequestTimedOut))),
             Purpose::Verify { tp, producer_id, guard } => self.verified(tp, producer_id, guard, response),
             Purpose::Coordinator { tp, leader_epoch, token } => self.coordinator_answered(tp, leader_epoch, token, response),
+            Purpose::FindController(voter) => self.quorum_described(voter, response),
         }
     }
 
@@ -219,6 +233,7 @@ impl Broker {
             Timer::Metadata => self.fetch_metadata(),
             Timer::ProducerIds => self.allocate_producer_ids(),
             Timer::AlterPartition => self.alter_partition(),
+            Timer::FindController => self.find_controller(),
             Timer::IsrCheck => self.check_isrs(),
             Timer::HighWatermarks => self.checkpoint_high_watermarks(),
             Timer::RecoveryPoints => self.checkpoint_recovery_points(),
@@ -239,7 +254,7 @@ impl Broker {
         if to.connection & LOCAL != 0 {
             assert!(reads.is_empty(), "a broker does not fetch from itself");
             let id = (to.connection & !LOCAL) << 32 | u64::from(to.correlation);
-            return self.inbox.push_back(Local::Response { id, response });
+            return self.inbox.push_back(Local::Response { id, response: Some(response) });
         }
         self.io.out.push(Output::Reply { connection: to.connection, correlation: to.correlation, response, reads });
     }
@@ -264,7 +279,7 @@ impl Broker {
                     let to = ReplyTo { connection: LOCAL | id >> 32, correlation: id as u32 };
                     self.handle(to, request);
                 }
-                Local::Response { id, response } => self.take_response(id, Some(response)),
+                Local::Response { id, response } => self.take_response(id, response),
             }
         }
     }

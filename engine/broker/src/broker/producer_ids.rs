@@ -2,7 +2,7 @@
 
 use super::{Broker, Purpose, Timer};
 use crate::coordinator::ReplyTo;
-use crate::protocol::{CONTROLLER, ErrorCode, ProducerId, Request, Response};
+use crate::protocol::{ErrorCode, ProducerId, Request, Response};
 
 /// What is left of this broker's block.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Broker {
             return;
         }
         self.producer_ids.asked = true;
-        self.ask(CONTROLLER, 0, Request::AllocateProducerIds { broker: self.config.node, broker_epoch }, Purpose::ProducerIds);
+        self.ask_controller(0, Request::AllocateProducerIds { broker: self.config.node, broker_epoch }, Purpose::ProducerIds);
     }
 
     pub(super) fn producer_ids_allocated(&mut self, response: Option<Response>) {

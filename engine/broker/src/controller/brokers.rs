@@ -34,6 +34,14 @@ impl Controller {
         self.watch_sessions();
     }
 
+    /// Nobody's silence counts any more.
+    pub(super) fn end_sessions(&mut self) {
+        if let Some(check_at_ms) = self.sessions.check_at_ms.take() {
+            self.io.cancel_timer(check_at_ms, Timer::Sessions);
+        }
+        self.sessions.ends_ms.clear();
+    }
+
     /// A resident's former life ended with the controller's own: nobody needs to wait until its silence says so.
     pub(super) fn fence_former_resident(&mut self) {
         if let Some(resident) = self.config.resident

@@ -1,5 +1,5 @@
-//! The controller: one node, a state machine over its own metadata log. A record acts only when it is committed, which with one voter means synced; a
-//! quorum later changes replication only.
+//! The controller: a state machine over its own metadata log. A record acts only when it is committed: where the controller is alone, when it is synced;
+//! in a quorum of three, when two have synced it (`quorum`), and only the one that leads decides anything.
 //!
 //! Decisions are made on the newest image, committed or not; nothing of it is told to anybody before it is committed. A controller that dies forgets
 //! what it had not synced, and nobody has seen it.
@@ -8,6 +8,7 @@ mod brokers;
 mod elections;
 mod isr;
 mod log;
+mod quorum;
 mod serve;
 mod topics;
 
@@ -25,6 +26,9 @@ use std::collections::VecDeque;
 enum Timer {
     Sessions,
     FetchExpires(u32, u64),
+    Quorum(u64),
+    QuorumFetch,
+    VoterExpires(u32, u64),
 }
 
 /// What waits for an entry to be committed.
@@ -42,7 +46,7 @@ enum Phase {
     Stopped,
 }
 
-/// A controller core, node 0. It ends itself after [`Input::ShutDown`] and after a disk error.
+/// A controller core. It ends itself after [`Input::ShutDown`] and after a disk error.
 pub struct Controller {
     config: ControllerConfig,
     io: Outbox<log::DiskOp, Timer>,
@@ -50,6 +54,7 @@ pub struct Controller {
     /// With everything decided, committed or not.
     image: Image,
     log: log::MetadataLog,
+    quorum: Option<quorum::Quorum>,
     /// (entries that must be committed, what then), in that order.
     outcomes: VecDeque<(u64, Outcome)>,
     sessions: brokers::Sessions,
@@ -65,6 +70,7 @@ impl Controller {
             phase: Phase::Recovering,
             image: Image::default(),
             log: log::MetadataLog::default(),
+            quorum: config.quorum.map(quorum::Quorum::new),
             outcomes: VecDeque::new(),
             sessions: brokers::Sessions::default(),
             parked: serve::Parked::default(),
@@ -74,6 +80,9 @@ impl Controller {
     fn handle(&mut self, to: ReplyTo, request: Request) {
         if self.phase != Phase::Running {
             return self.reply(to, Response::Error(ErrorCode::NotController));
+        }
+        if self.quorum.is_some() && (!self.is_active() || request.is_of_quorum()) {
+            return self.handle_quorum(to, request);
         }
         match request {
             Request::RegisterBroker { broker, incarnation, address } => self.register_broker(to, broker, incarnation, address),
@@ -108,6 +117,7 @@ impl Controller {
         }
         self.image.apply(&entry);
         self.append_entry(&entry);
+        self.wake_voters();
         self.note_committed(notes);
     }
 
@@ -142,10 +152,16 @@ impl Controller {
     }
 
     fn take_input(&mut self, input: Input) {
+        self.give_up_late();
         match input {
-            Input::Start { listing, .. } => self.start(&listing),
+            Input::Start { listing, incarnation } => {
+                self.seed_quorum(incarnation);
+                self.start(&listing);
+            }
             Input::Request { connection, correlation, request } => self.handle(ReplyTo { connection, correlation }, request),
             Input::DiskDone { op, result } => self.disk_done(op, result),
+            Input::Response { id, response } if self.quorum.is_some() && self.phase == Phase::Running => self.take_quorum_response(id, response),
+            Input::ShutDown if self.quorum.is_some() => self.leave_quorum(),
             Input::ShutDown => self.leave(),
             Input::Closed { .. } | Input::Response { .. } | Input::Tick => {}
         }
@@ -155,6 +171,9 @@ impl Controller {
         match timer {
             Timer::Sessions => self.check_sessions(),
             Timer::FetchExpires(broker, serial) => self.fetch_expired(broker, serial),
+            Timer::Quorum(serial) => self.quorum_timer(serial),
+            Timer::QuorumFetch => self.fetch_entries(),
+            Timer::VoterExpires(voter, serial) => self.voter_fetch_expired(voter, serial),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Controller, Timer};
 use crate::coordinator::ReplyTo;
-use crate::protocol::{NodeId, Response};
+use crate::protocol::{ErrorCode, NodeId, Response};
 use std::collections::BTreeMap;
 
 struct ParkedFetch {
@@ -44,6 +44,13 @@ impl Controller {
     pub(super) fn fetch_expired(&mut self, broker: NodeId, serial: u64) {
         if self.parked.fetches.get(&broker).is_some_and(|fetch| fetch.serial == serial) {
             self.end_fetch(broker);
+        }
+    }
+
+    /// This controller leads no more.
+    pub(super) fn end_fetches(&mut self) {
+        for fetch in std::mem::take(&mut self.parked.fetches).into_values() {
+            self.reply(fetch.to, Response::Error(ErrorCode::NotController));
         }
     }
 

@@ -14,6 +14,10 @@ struct History {
     committed: BTreeMap<Tp, BTreeMap<i64, (Stored, u32)>>,
     /// Of a leader: its epoch, and how far it was compared.
     compared: BTreeMap<(NodeId, Tp), (u32, i64)>,
+    /// Who leads an epoch of the controllers' quorum, and its log's end then.
+    controllers: BTreeMap<u32, (NodeId, u64)>,
+    /// What counts in the metadata log, whoever says it.
+    metadata: BTreeMap<u64, u32>,
 }
 
 impl History {
@@ -49,6 +53,17 @@ impl History {
         }
         *compared = high_watermark;
     }
+
+    /// One controller an epoch, and it has everything that counts.
+    fn elect(&mut self, node: NodeId, epoch: u32, end: u64) {
+        assert_eq!(self.controllers.insert(epoch, (node, end)), None, "epoch {epoch} of the quorum has one controller");
+        let counts = self.metadata.last_key_value().map_or(0, |(offset, _)| offset + 1);
+        assert!(self.controllers.range(epoch + 1..).next().is_some() || end >= counts, "{node} leads epoch {epoch} from {end}, and {counts} entries count");
+    }
+
+    fn commit_metadata(&mut self, node: NodeId, offset: u64, crc: u32) {
+        assert_eq!(*self.metadata.entry(offset).or_insert(crc), crc, "{node}: entry {offset} of the metadata log has changed");
+    }
 }
 
 /// Panics at the first note that contradicts those before.
@@ -60,6 +75,8 @@ pub fn check(notes: &[(NodeId, Note)]) {
             Note::Truncated { tp, end, .. } | Note::Recovered { tp, end, .. } => history.cut(*node, tp, end),
             Note::BecameLeader { tp, leader_epoch, end, high_watermark } => history.lead(*node, tp, leader_epoch, end, high_watermark),
             Note::HighWatermark { tp, high_watermark } => history.commit(*node, tp, high_watermark),
+            Note::ControllerElected { epoch, end } => history.elect(*node, epoch, end),
+            Note::MetadataCommitted { offset, crc } => history.commit_metadata(*node, offset, crc),
             _ => {}
         }
     }

@@ -2,7 +2,8 @@
 //! `SEEDS=A..B` picks the seeds, `NOTES=1` prints what was noted.
 
 use crate::client::{ALL, idempotent};
-use crate::world::World;
+use crate::world::{VOTERS, World};
+use broker::protocol::CONTROLLER;
 use broker::{Batch, BrokerConfig, ControllerConfig, ErrorCode, FsyncPolicy, NodeId, Request, RequestId, Response, Tp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,10 +80,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, controllers: &[NodeId]) -> Self {
         let segment_bytes = if seed.is_multiple_of(3) { 500 } else { 1 << 20 };
         let fsync = if seed.is_multiple_of(4) { FsyncPolicy::Always } else { FsyncPolicy::Never };
-        let config = BrokerConfig { segment_bytes, fsync, ..BrokerConfig::new(1, "unset") };
+        let config = BrokerConfig { segment_bytes, fsync, controllers: controllers.to_vec(), ..BrokerConfig::new(1, "unset") };
         let mut world = World::with_configs(seed, 3, config, ControllerConfig::default());
         let topic = world.create_topic("orders", 2, 3, 2);
         let tps: Vec<Tp> = (0..2).map(|partition| Tp { topic, partition }).collect();
@@ -91,8 +92,16 @@ impl Run {
         Run { world, tps, clients, paused: BTreeSet::new(), cut: false, power_lost: false }
     }
 
+    fn nodes(&self) -> Vec<NodeId> {
+        self.world.broker_config.controllers.iter().copied().chain(1..=3).collect()
+    }
+
+    fn start_all(&mut self) {
+        self.nodes().into_iter().filter(|&node| !self.world.is_up(node)).collect::<Vec<_>>().into_iter().for_each(|node| self.world.start(node));
+    }
+
     fn whole(&self) -> bool {
-        (0..=3).all(|node| self.world.is_up(node))
+        self.nodes().into_iter().all(|node| self.world.is_up(node))
             && (1..=3).all(|node| self.world.is_unfenced(node))
             && self.paused.is_empty()
             && !self.cut
@@ -101,17 +110,19 @@ impl Run {
 
     fn fault(&mut self) {
         if self.power_lost {
-            (0..=3).filter(|&node| !self.world.is_up(node)).collect::<Vec<_>>().into_iter().for_each(|node| self.world.start(node));
+            self.start_all();
             self.power_lost = !self.whole();
             return;
         }
-        let node = self.world.rng.below(4) as NodeId;
-        let other = self.world.rng.below(4) as NodeId;
+        let nodes = self.nodes();
+        let node = nodes[self.world.rng.below(nodes.len() as u64) as usize];
+        let other = nodes[self.world.rng.below(nodes.len() as u64) as usize];
+        let is_broker = (1..=3).contains(&node);
         match self.world.rng.below(12) {
             0 | 1 if self.world.is_up(node) => {
                 self.paused.remove(&node);
                 // The controller's log is synced; with fsync = always so are the brokers'.
-                let durable = node == 0 || self.world.broker_config.fsync == FsyncPolicy::Always;
+                let durable = !is_broker || self.world.broker_config.fsync == FsyncPolicy::Always;
                 if durable && self.world.rng.chance(2) { self.world.power_loss(node) } else { self.world.kill(node) }
             }
             0..=4 if !self.world.is_up(node) => self.world.start(node),
@@ -129,7 +140,7 @@ impl Run {
                 self.cut = false;
                 self.world.heal();
             }
-            11 if self.world.rng.chance(2) && node > 0 && self.whole() => {
+            11 if self.world.rng.chance(2) && is_broker && self.whole() => {
                 self.power_lost = true;
                 self.world.power_loss(node);
             }
@@ -144,7 +155,7 @@ impl Run {
         }
         self.world.heal();
         self.cut = false;
-        (0..=3).filter(|&node| !self.world.is_up(node)).collect::<Vec<_>>().into_iter().for_each(|node| self.world.start(node));
+        self.start_all();
         for at in 0..400 {
             self.clients.iter_mut().for_each(|client| client.poll(&mut self.world));
             self.world.run_ms(50);
@@ -207,8 +218,8 @@ impl Run {
     }
 }
 
-fn run(seed: u64) -> (usize, u64) {
-    let mut run = Run::new(seed);
+fn run(seed: u64, controllers: &[NodeId]) -> (usize, u64) {
+    let mut run = Run::new(seed, controllers);
     for _ in 0..200 {
         run.clients.iter_mut().for_each(|client| client.poll(&mut run.world));
         if run.world.rng.chance(3) {
@@ -230,10 +241,19 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_moved() {
+    over_seeds(&[CONTROLLER]);
+}
+
+#[test]
+fn nor_with_a_quorum_of_controllers() {
+    over_seeds(&VOTERS);
+}
+
+fn over_seeds(controllers: &[NodeId]) {
     let (mut acknowledged, mut steps) = (0, 0);
     let all = seeds();
     for seed in all.clone() {
-        let result = std::panic::catch_unwind(|| run(seed));
+        let result = std::panic::catch_unwind(|| run(seed, controllers));
         let (of_seed, steps_of_seed) = result.unwrap_or_else(|panic| {
             println!("seed {seed}");
             std::panic::resume_unwind(panic)

@@ -4,11 +4,15 @@
 use crate::disk::Disk;
 use crate::rng::Rng;
 use broker::protocol::CONTROLLER;
-use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, DiskAnswer, Input, NodeId, Note, Now, Output, Request, RequestId, Response};
+use broker::{
+    Broker, BrokerConfig, Controller, ControllerConfig, Core, DiskAnswer, Input, NodeId, Note, Now, Output, QuorumConfig, Request, RequestId, Response,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Clients are nodes too, without a core.
 pub const CLIENT: NodeId = 1_000;
+/// Controllers of a quorum.
+pub const VOTERS: [NodeId; 3] = [901, 902, 903];
 
 enum Event {
     Input { node: NodeId, life: u64, input: Input },
@@ -97,7 +101,8 @@ impl World {
             steps: 0,
             syncs: 0,
         };
-        for node in 0..=brokers {
+        let controllers = world.broker_config.controllers.clone();
+        for node in controllers.into_iter().chain(1..=brokers) {
             world.nodes.insert(
                 node,
                 Node { core: None, disk: Disk::default(), life: 0, started_at_note: 0, paused: false, stash: Vec::new(), connections: BTreeMap::new() },
@@ -148,6 +153,8 @@ impl World {
     pub fn start(&mut self, id: NodeId) {
         let core: Box<dyn Core> = if id == CONTROLLER {
             Box::new(Controller::new(self.controller_config))
+        } else if VOTERS.contains(&id) {
+            Box::new(Controller::new(ControllerConfig { quorum: Some(QuorumConfig::new(id, VOTERS)), ..self.controller_config }))
         } else {
             Box::new(Broker::new(BrokerConfig { node: id, address: format!("broker-{id}"), ..self.broker_config.clone() }))
         };

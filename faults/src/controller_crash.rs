@@ -1,4 +1,5 @@
-//! The controller is killed, or its machine loses power: no leader is elected and no ISR changes until it is back (F1, F4).
+//! A controller is killed, or its machine loses power. Where it is alone, no leader is elected and no ISR changes until it is back (F1, F4); in a quorum
+//! the others elect one of them.
 
 use crate::model::{Effect, Terrain, outage_ms};
 use crate::{Down, Drawn, Fault, checked_args, is_up, target_among};
@@ -28,15 +29,17 @@ impl Fault for ControllerCrash {
 
     fn draw(&self, rng: &mut Rng, terrain: &Terrain) -> Option<Drawn> {
         // On a single node the controller is the broker: `broker_crash` hits both.
-        if terrain.brokers.contains(&terrain.controller) {
-            return None;
-        }
-        Some(Drawn::new(&terrain.controller, Args { how: Down::draw(rng, 40), outage_ms: outage_ms(rng) }))
+        let target = match terrain.controllers.as_slice() {
+            [only] if terrain.brokers.contains(only) => return None,
+            [only] => only,
+            voters => rng.pick(voters),
+        };
+        Some(Drawn::new(target, Args { how: Down::draw(rng, 40), outage_ms: outage_ms(rng) }))
     }
 
     fn check(&self, planned: &PlannedFault, terrain: &Terrain) -> Result<(), String> {
         crate::args::<Args>(planned)?;
-        target_among(planned, std::slice::from_ref(&terrain.controller), "controller")
+        target_among(planned, &terrain.controllers, "controller")
     }
 
     /// Its log is synced: any power loss is within the model, and no broker notices but by its silence.

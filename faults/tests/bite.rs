@@ -22,7 +22,7 @@ const FROM_MS: u64 = 1_000;
 fn terrain() -> Terrain {
     let names = |of: &str, count: u32| (1..=count).map(|n| format!("{of}-{n}")).collect::<Vec<_>>();
     Terrain {
-        controller: "controller".to_owned(),
+        controllers: vec!["controller".to_owned()],
         brokers: names("broker", 3),
         groups: vec![Group { name: "account".to_owned(), members: names("account", 2), spares: vec!["account-3".to_owned()] }],
         services: names("account", 2),
@@ -161,7 +161,8 @@ fn unanswered(kind: &str, target: &str, args: Value, from: &'static str, to: &'s
                 })
             });
             let mut narrow = terrain();
-            (narrow.controller, narrow.brokers, narrow.services, narrow.groups) = (to.to_owned(), vec![to.to_owned()], vec![from.to_owned()], Vec::new());
+            (narrow.controllers, narrow.brokers, narrow.services, narrow.groups) =
+                (vec![to.to_owned()], vec![to.to_owned()], vec![from.to_owned()], Vec::new());
             let director = Director::start(&world, narrow, &[planned]);
             sleep(Duration::from_millis(8_000)).await;
             director.heal().await;

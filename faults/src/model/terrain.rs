@@ -14,8 +14,8 @@ pub struct Group {
 /// What a fault may choose from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terrain {
-    /// The controller; with one node, that node.
-    pub controller: String,
+    /// The controller, or the voters of its quorum; with one node, that node.
+    pub controllers: Vec<String>,
     /// Brokers.
     pub brokers: Vec<String>,
     /// Groups of services.
@@ -40,12 +40,10 @@ impl Terrain {
         self.timers_ms.iter().find(|(timer, _)| timer == name).map(|(_, ms)| *ms)
     }
 
-    /// Brokers and controller.
+    /// Brokers and controllers.
     pub fn servers(&self) -> Vec<String> {
         let mut servers = self.brokers.clone();
-        if !servers.contains(&self.controller) {
-            servers.push(self.controller.clone());
-        }
+        servers.extend(self.controllers.iter().filter(|node| !self.brokers.contains(node)).cloned());
         servers
     }
 
@@ -66,7 +64,7 @@ impl Terrain {
     pub fn small() -> Self {
         let names = |of: &str, count: u32| (1..=count).map(|n| format!("{of}-{n}")).collect::<Vec<_>>();
         Terrain {
-            controller: "controller".to_owned(),
+            controllers: vec!["controller".to_owned()],
             brokers: names("broker", 3),
             groups: vec![Group { name: "account".to_owned(), members: names("account", 2), spares: vec!["account-3".to_owned()] }],
             services: names("account", 2).into_iter().chain(names("api_gateway", 2)).collect(),
@@ -80,6 +78,6 @@ impl Terrain {
 
     /// One synced node, for tests.
     pub fn single() -> Self {
-        Terrain { controller: "broker-1".to_owned(), brokers: vec!["broker-1".to_owned()], fsync_always: true, ..Terrain::small() }
+        Terrain { controllers: vec!["broker-1".to_owned()], brokers: vec!["broker-1".to_owned()], fsync_always: true, ..Terrain::small() }
     }
 }

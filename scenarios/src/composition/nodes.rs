@@ -6,7 +6,7 @@ use super::{Shape, Timers};
 use crate::invariants::{BOOK_LEVELS_MAX, BOOK_ORDERS_MAX};
 use crate::store::DiskStore;
 use broker::protocol::{CONTROLLER, NodeId};
-use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
+use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy, QuorumConfig};
 use faults::model::{Group, Terrain};
 use log::Durability;
 use log::history::Event;
@@ -40,6 +40,9 @@ pub struct Exchange {
     pub timers: Timers,
 }
 
+/// Node ids of a quorum.
+const VOTERS: [NodeId; 3] = [901, 902, 903];
+
 /// Pause before a service that ended by an error is started again.
 const RESTART_MS: u64 = 500;
 
@@ -52,9 +55,18 @@ impl Exchange {
         names("broker", self.shape.brokers)
     }
 
-    /// The node of the controller.
-    pub fn controller(&self) -> String {
-        if self.is_single() { "broker-1".to_owned() } else { "controller".to_owned() }
+    /// The nodes of the controllers.
+    fn controllers(&self) -> Vec<String> {
+        match (self.is_single(), self.shape.controllers) {
+            (true, _) => vec!["broker-1".to_owned()],
+            (false, 1) => vec!["controller".to_owned()],
+            (false, voters) => names("controller", voters),
+        }
+    }
+
+    /// Their ids, in the same order.
+    fn controller_ids(&self) -> Vec<NodeId> {
+        if self.shape.controllers == 1 { vec![CONTROLLER] } else { VOTERS.to_vec() }
     }
 
     /// Where users connect to.
@@ -86,7 +98,7 @@ impl Exchange {
         services.extend(edges.iter().cloned());
         services.extend(["clock_service-1".to_owned(), "data_recorder-1".to_owned()]);
         Terrain {
-            controller: self.controller(),
+            controllers: self.controllers(),
             brokers: self.brokers(),
             groups,
             services,
@@ -126,17 +138,21 @@ impl Exchange {
             });
         }
         if !self.is_single() {
-            let this = self.clone();
-            world.node(&self.controller(), move |ctx| {
-                let controller = Controller::new(this.controller_config());
-                this.host(ctx, "9093", vec![(CONTROLLER, Box::new(controller))])
-            });
+            for (id, name) in self.controller_ids().into_iter().zip(self.controllers()) {
+                let this = self.clone();
+                world.node(&name, move |ctx| {
+                    let quorum = (id != CONTROLLER).then(|| QuorumConfig::new(id, VOTERS));
+                    let controller = Controller::new(ControllerConfig { quorum, ..this.controller_config() });
+                    this.host(ctx, "9093", vec![(id, Box::new(controller))])
+                });
+            }
         }
     }
 
     fn host(&self, ctx: NodeCtx, port: &str, cores: Vec<(NodeId, Box<dyn Core>)>) -> BoxFuture<'static, ()> {
-        let controller = format!("{}:{}", self.controller(), if self.is_single() { "9092" } else { "9093" });
-        let mut nodes = BTreeMap::from([(CONTROLLER, controller)]);
+        let port_of_controllers = if self.is_single() { "9092" } else { "9093" };
+        let controllers = self.controllers().into_iter().map(|name| format!("{name}:{port_of_controllers}"));
+        let mut nodes: BTreeMap<NodeId, String> = self.controller_ids().into_iter().zip(controllers).collect();
         nodes.extend((1..=self.shape.brokers).map(|number| (number, format!("broker-{number}:9092"))));
         let mut config = HostConfig::new(format!("{}:{port}", ctx.name), nodes);
         config.link.request_timeout_ms = self.timers.request_timeout_ms;
@@ -149,6 +165,7 @@ impl Exchange {
     fn broker(&self, number: NodeId) -> Broker {
         let timers = &self.timers;
         let mut config = BrokerConfig::new(number, &format!("broker-{number}:9092"));
+        config.controllers = self.controller_ids();
         config.fsync = if self.is_single() { FsyncPolicy::Always } else { FsyncPolicy::Never };
         config.heartbeat_interval_ms = timers.broker_heartbeat_ms;
         config.replica_lag_ms_max = timers.replica_lag_ms;

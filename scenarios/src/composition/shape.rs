@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 pub struct Shape {
     /// 3 (replication 3, min ISR 2, no fsync), or 1 (synced before it counts; controller and broker in one process).
     pub brokers: u32,
+    /// 1, or a quorum of 3.
+    #[serde(default = "alone")]
+    pub controllers: u32,
     /// Instances of `api_gateway`.
     pub gateways: u32,
     /// Instances of each of account, matching_engine and wallet.
@@ -36,12 +39,17 @@ pub struct Shape {
     pub latency_us: u64,
 }
 
+fn alone() -> u32 {
+    1
+}
+
 impl Shape {
     /// From a plan; the error names the field.
     pub fn from_value(value: &Value) -> Result<Self, String> {
         let shape: Shape = serde_json::from_value(value.clone()).map_err(|error| format!("field shape: {error}"))?;
         let rules = [
             ("brokers", shape.brokers == 1 || shape.brokers == 3, "is 1 or 3"),
+            ("controllers", shape.controllers == 1 || shape.controllers == 3 && shape.brokers == 3, "is 1, or 3 beside 3 brokers"),
             ("gateways", (1..=8).contains(&shape.gateways), "is 1 to 8"),
             ("instances", (1..=8).contains(&shape.instances), "is 1 to 8"),
             ("spares", shape.spares <= 4, "is at most 4"),

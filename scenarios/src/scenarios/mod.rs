@@ -1,5 +1,6 @@
 //! Scenarios: one per file. A scenario is ranges of shape, a workload, a mix of faults and the marks that a sweep of it must reach; the seed draws the rest.
 
+mod controller_quorum;
 mod crash_mid_commit;
 mod no_transactions;
 mod partition_and_heal;
@@ -38,6 +39,7 @@ pub struct Scenario {
 
 /// Every scenario, in alphabetical order.
 pub const ALL: &[&Scenario] = &[
+    &controller_quorum::CONTROLLER_QUORUM,
     &crash_mid_commit::CRASH_MID_COMMIT,
     &no_transactions::NO_TRANSACTIONS,
     &partition_and_heal::PARTITION_AND_HEAL,
@@ -104,6 +106,7 @@ fn share(kind: &'static str, count: RangeInclusive<u64>, off_percent: u64) -> Sh
 fn three_brokers(rng: &mut Rng) -> Shape {
     Shape {
         brokers: 3,
+        controllers: 1,
         gateways: 2,
         instances: 2,
         spares: 1,

@@ -4,6 +4,7 @@
 mod leader_log;
 mod no_aborted_read;
 mod no_acknowledged_loss;
+mod one_metadata_log;
 mod one_owner_per_generation;
 mod partition_order;
 mod replicas_agree_below_high_watermark;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(no_aborted_read::NoAbortedRead::default()),
         Box::new(no_acknowledged_loss::NoAcknowledgedLoss::default()),
+        Box::new(one_metadata_log::OneMetadataLog::default()),
         Box::new(one_owner_per_generation::OneOwnerPerGeneration::default()),
         Box::new(partition_order::PartitionOrder::default()),
         Box::new(replicas_agree_below_high_watermark::ReplicasAgreeBelowHighWatermark::default()),

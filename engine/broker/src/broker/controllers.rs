@@ -7,6 +7,9 @@ use crate::io::RequestId;
 use crate::protocol::{ErrorCode, NodeId, Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// After so many heartbeats' time without an answer the voters are asked whether another leads.
+const HEARTBEATS_MISSED: u64 = 3;
+
 /// What is known of them.
 pub(super) struct Controllers {
     /// Highest heard of.
@@ -60,10 +63,18 @@ impl Broker {
         }
     }
 
-    /// Asks every voter that does not owe an answer already, a round each `controller_retry_ms` while nobody is known.
+    /// A heartbeat is out: if it stays so for long, another may lead.
+    pub(super) fn watch_controller(&mut self) {
+        if self.has_quorum() {
+            self.io.set_timer_in(HEARTBEATS_MISSED * self.config.heartbeat_interval_ms, Timer::FindController);
+        }
+    }
+
+    /// Asks every voter that does not owe an answer already, a round each `controller_retry_ms`, while nobody is known or the known one is silent.
     pub(super) fn find_controller(&mut self) {
         let now_ms = self.now_ms();
-        if self.controllers.active.is_some() || now_ms < self.controllers.find_at_ms {
+        let silent = self.heartbeat_out_ms().is_some_and(|ms| ms >= HEARTBEATS_MISSED * self.config.heartbeat_interval_ms);
+        if self.controllers.active.is_some() && !silent || now_ms < self.controllers.find_at_ms {
             return;
         }
         self.controllers.find_at_ms = now_ms + self.config.controller_retry_ms;
@@ -82,6 +93,14 @@ impl Broker {
         {
             self.controllers.epoch = epoch;
             self.controllers.active = Some(leader);
+            // Nobody waits for a controller that leads no more: what it was asked may have been executed.
+            for (id, asked) in std::mem::take(&mut self.controllers.asked) {
+                if asked == leader {
+                    self.controllers.asked.insert(id, asked);
+                } else {
+                    self.inbox.push_back(Local::Response { id, response: None });
+                }
+            }
         }
     }
 }

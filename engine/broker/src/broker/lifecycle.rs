@@ -6,7 +6,8 @@ use crate::protocol::{ErrorCode, Request, Response};
 /// What is known of it.
 #[derive(Default)]
 pub(super) struct Life {
-    heartbeat_out: bool,
+    /// Since when one waits for its answer.
+    heartbeat_out_ms: Option<u64>,
     heartbeat_at_ms: u64,
 }
 
@@ -44,8 +45,9 @@ impl Broker {
 
     /// One heartbeat at a time; an unanswered one resolves when its connection breaks.
     pub(super) fn heartbeat(&mut self) {
-        let (Some(broker_epoch), false) = (self.broker_epoch, self.life.heartbeat_out) else { return };
-        self.life.heartbeat_out = true;
+        let (Some(broker_epoch), false) = (self.broker_epoch, self.life.heartbeat_out_ms.is_some()) else { return };
+        self.life.heartbeat_out_ms = Some(self.now_ms());
+        self.watch_controller();
         self.io.cancel_timer(self.life.heartbeat_at_ms, Timer::Heartbeat);
         let request = Request::BrokerHeartbeat {
             broker: self.config.node,
@@ -57,8 +59,13 @@ impl Broker {
         self.ask_controller(0, request, Purpose::Heartbeat);
     }
 
+    /// How long a heartbeat has been waiting for its answer.
+    pub(super) fn heartbeat_out_ms(&self) -> Option<u64> {
+        self.life.heartbeat_out_ms.map(|since_ms| self.now_ms() - since_ms)
+    }
+
     pub(super) fn heartbeat_answered(&mut self, response: Option<Response>) {
-        self.life.heartbeat_out = false;
+        self.life.heartbeat_out_ms = None;
         let may_shut_down = match response {
             Some(Response::BrokerHeartbeat { may_shut_down, .. }) => may_shut_down,
             // A registration of an earlier life arrived late and took our place: register again.

@@ -39,7 +39,7 @@ const ACCEPT_PAUSE_MS: u64 = 50;
 pub struct HostConfig {
     /// `host:port`.
     pub listen: String,
-    /// Address of every node, the controller (0) included.
+    /// Address of every node, controllers included.
     pub nodes: BTreeMap<NodeId, String>,
     /// Most connections accepted at a time; the next waits.
     pub connections_max: usize,
@@ -232,7 +232,7 @@ impl Host {
                 | Request::AlterPartition { .. }
                 | Request::FetchMetadata { .. }
                 | Request::AllocateProducerIds { .. }
-        );
+        ) || request.is_of_quorum();
         if to_controller && *first == CONTROLLER { CONTROLLER } else { *last }
     }
 

@@ -53,7 +53,9 @@ impl Peers {
         let Some(address) = self.nodes.get(&to) else { return answered(None) };
         let link = self.links.entry((from, to, lane)).or_insert_with(|| Link::open(address.clone(), self.config));
         let wait_ms = match request {
-            Request::Fetch { wait_ms_max, .. } | Request::FetchMetadata { wait_ms_max, .. } => u64::from(*wait_ms_max),
+            Request::Fetch { wait_ms_max, .. } | Request::FetchMetadata { wait_ms_max, .. } | Request::FetchQuorum { wait_ms_max, .. } => {
+                u64::from(*wait_ms_max)
+            }
             _ => 0,
         };
         link.start(request, wait_ms, move |answer| answered(answer.ok()));

@@ -67,8 +67,8 @@ pub(super) struct Quorum {
     timer: u64,
     next_request: RequestId,
     asked: BTreeMap<RequestId, (NodeId, Asked)>,
-    /// A fetch is out.
-    fetching: bool,
+    /// The fetch that is out: its leader and epoch. One to a former leader does not count.
+    fetching: Option<(NodeId, u32)>,
     /// Followers' fetches that wait for entries: (asker, from, timer).
     parked: BTreeMap<NodeId, (ReplyTo, u64, u64)>,
     writes: state::Writes,
@@ -85,7 +85,7 @@ impl Quorum {
             timer: 0,
             next_request: 0,
             asked: BTreeMap::new(),
-            fetching: false,
+            fetching: None,
             parked: BTreeMap::new(),
             writes: state::Writes::default(),
         }

@@ -35,11 +35,11 @@ impl Controller {
         let from = self.log.end();
         let quorum = self.quorum.as_mut().expect("a voter");
         let Role::Follower { leader: Some(leader) } = quorum.role else { return };
-        if quorum.fetching || self.log.synced() < from {
+        let (voter, epoch) = (quorum.config.node, quorum.epoch);
+        if quorum.fetching == Some((leader, epoch)) || self.log.synced() < from {
             return;
         }
-        quorum.fetching = true;
-        let (voter, epoch) = (quorum.config.node, quorum.epoch);
+        quorum.fetching = Some((leader, epoch));
         let wait_ms_max = u32::try_from(quorum.config.fetch_timeout_ms / 2).expect("a timeout is short");
         let request = Request::FetchQuorum { voter, epoch, from, last_epoch: self.log.epoch_before(from), wait_ms_max };
         self.ask_voter(leader, 1, request, Asked::Fetch { leader, epoch });
@@ -47,10 +47,15 @@ impl Controller {
 
     pub(super) fn entries_fetched(&mut self, leader: NodeId, epoch: u32, response: Option<Response>) {
         let quorum = self.voter();
-        quorum.fetching = false;
-        let current = quorum.epoch == epoch && quorum.leader() == Some(leader);
+        if quorum.fetching != Some((leader, epoch)) {
+            return;
+        }
+        quorum.fetching = None;
+        if quorum.epoch != epoch || quorum.leader() != Some(leader) {
+            return self.fetch_entries();
+        }
         match response {
-            Some(Response::FetchQuorum { diverging, entries, committed, .. }) if current => {
+            Some(Response::FetchQuorum { diverging, entries, committed, .. }) => {
                 self.restart_election_timer();
                 if let Some((epoch, end)) = diverging {
                     let (_, own_end) = self.log.end_of(epoch);
@@ -64,7 +69,6 @@ impl Controller {
                 self.commit_to(counts);
                 self.fetch_entries();
             }
-            Some(_) if !current => self.fetch_entries(),
             _ => self.io.set_timer_in(RETRY_MS, Timer::QuorumFetch),
         }
     }

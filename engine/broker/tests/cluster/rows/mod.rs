@@ -10,4 +10,5 @@ mod a33_a35_sessions;
 mod a43_a44_transactions;
 mod idle;
 mod offsets;
+mod quorum;
 mod thin_path;

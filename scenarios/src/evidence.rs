@@ -6,6 +6,8 @@ use crate::sieve::{Fate, Sieve};
 use log::Delivered;
 use log::history::Phase;
 use services::ports::store::Row;
+use services::runner::Service;
+use services::runner::tenure::Tenure;
 use std::collections::BTreeMap;
 use wire::{Body, Stamp, SymbolSpec, Topic};
 
@@ -123,6 +125,13 @@ impl Evidence {
                 fate => self.dropped.push(Dropped { place, offset: record.offset, stamp: record.stamp, fate }),
             }
         }
+    }
+
+    /// A machine of this service without a past, to be fed the final read of its input.
+    pub fn replayer<S: Service>(&self, service: &S, (topic, partition): Place) -> Tenure<S> {
+        let outputs = service.outputs();
+        let partitions = self.partitions_of.iter().filter(|(topic, _)| outputs.contains(topic)).map(|(topic, count)| (*topic, *count)).collect();
+        Tenure::new(service, topic, partition, partitions, self.tick_ms)
     }
 
     /// Takes the final read of one partition. A record that is no frame of ours is noted; nobody in the exchange writes one.

@@ -4,6 +4,7 @@ use crate::composition::{Exchange, Left, Shape, Timers, run, specs};
 use crate::evidence::{ClientStep, Evidence, LiveHash};
 use crate::invariants;
 use crate::operation::{Answer, Ask, Operation};
+use crate::said;
 use crate::tally::Tally;
 use crate::verdict::{Class, SeedReport};
 use crate::workload::{Action, Market, Workload};
@@ -25,6 +26,8 @@ pub struct Judged {
     pub scores: Vec<(String, Finding)>,
     /// The invariant that decided the verdict.
     pub violation: Option<(String, Violation)>,
+    /// The services' lines that put out what it cites.
+    pub said: Vec<String>,
     /// A panic, or a clock that stood still.
     pub crash: Option<Crash>,
     /// The clock stood still: the run's thread is lost.
@@ -80,6 +83,7 @@ pub fn judge(plan: &Plan) -> Result<Judged, String> {
 fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>) -> Judged {
     let RunOutcome { ended, history, digest, reached, simulated_us, messages, .. } = outcome;
     let (mut scores, mut crash, mut lost, mut tally, mut ack_us) = (Vec::new(), None, false, Tally::default(), [0; 3]);
+    let mut seen = None;
     match ended {
         Ended::Finished(left) => {
             let evidence = evidence(exchange, &history, &left);
@@ -91,6 +95,7 @@ fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>
             scores.extend(invariants::ALL.iter().map(|invariant| (invariant.name().to_owned(), invariant.check(&evidence))));
             let anomalies = sim::checkers::check(&history, Law::Ours, left.settling.settled_ms.is_some());
             scores.extend(sim::checkers::summary(anomalies).into_iter().map(|(name, finding)| (name.to_owned(), finding)));
+            seen = Some(evidence);
         }
         Ended::Crashed(panic) => crash = Some(panic),
         Ended::Stalled(panic) => (crash, lost) = (Some(panic), true),
@@ -99,6 +104,7 @@ fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>
         }
     }
     let (class, violation) = verdict(&scores, crash.as_ref());
+    let said = seen.zip(violation.as_ref()).map(|(evidence, (_, violation))| said::said(&evidence, violation)).unwrap_or_default();
     let (what, headline, facts) = match (&violation, &crash) {
         (_, Some(crash)) => ("crash".to_owned(), format!("{} {}: {}", crash.node, crash.place, crash.message), Vec::new()),
         (Some((name, violation)), _) => (name.clone(), violation.headline.clone(), violation.facts.clone()),
@@ -125,7 +131,7 @@ fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>
         cpu_ms: 0,
         peak_kb: 0,
     };
-    Judged { report, scores, violation, crash, thread_is_lost: lost, history, orders }
+    Judged { report, scores, violation, said, crash, thread_is_lost: lost, history, orders }
 }
 
 /// A broken property of safety counts before one of liveness; of several, the one that says most about the cause.

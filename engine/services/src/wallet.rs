@@ -119,6 +119,7 @@ fn reduction(event: &Stamp) -> Correlation {
 }
 
 /// Nobody waits for the answer: the client's correlation is not passed on, or the gateway would take the answer for his.
+#[track_caller]
 fn emit(input: &Input, correlation: Correlation, account: AccountId, command: AccountCommand, outputs: &mut Outputs) {
     outputs.emit_as(input, correlation, Topic::AccountCommands, To::Key(account.0.to_string().into_bytes()), Body::AccountCommand(command));
 }

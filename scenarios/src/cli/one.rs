@@ -179,7 +179,7 @@ fn screen(header: &Header, plan: &Plan, judged: &Judged, folder: &Path) -> Strin
         (Class::Liveness, Some((name, violation)), _) => report::stuck(header, name, violation),
         (_, Some((name, violation)), _) => {
             let shrinking = shrunk(plan, judged, name, folder);
-            report::failing(header, name, &rule(name), violation, &[], shrinking.as_ref())
+            report::failing(header, name, &rule(name), violation, &judged.said, shrinking.as_ref())
         }
         (_, None, None) => unreachable!("a run that did not pass says why"),
     }

@@ -4,6 +4,7 @@ use log::history::{FaultPhase, Phase};
 use log::{Event, TopicId, Tp};
 use scenarios::judge::Judged;
 use scenarios::operation::{Ask, Operation};
+use scenarios::said::cited;
 use sim::Entry;
 use sim::report::time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,16 +71,11 @@ impl Names {
 
     /// Every `topic-partition@offset` that the texts name.
     fn cited<'t>(&self, texts: impl Iterator<Item = &'t str>) -> BTreeSet<(Tp, i64)> {
-        let mut cited = BTreeSet::new();
-        for word in texts.flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '@')))) {
-            let place = word.split_once('@').and_then(|(place, offset)| {
-                let (name, partition) = place.rsplit_once('-')?;
-                let (topic, _) = self.0.iter().find(|(_, known)| *known == name)?;
-                Some((Tp { topic: *topic, partition: partition.parse().ok()? }, offset.parse().ok()?))
-            });
-            cited.extend(place);
-        }
-        cited
+        let places = texts.flat_map(cited).filter_map(|(name, partition, offset)| {
+            let (topic, _) = self.0.iter().find(|(_, known)| *known == name)?;
+            Some((Tp { topic: *topic, partition }, offset))
+        });
+        places.collect()
     }
 
     fn write(&self, entry: &Entry, cited: &BTreeSet<(Tp, i64)>) -> Option<String> {

@@ -6,7 +6,6 @@ use crate::evidence::{Evidence, LiveHash, Place};
 use services::account::AccountService;
 use services::matching_engine::MatchingService;
 use services::runner::Service;
-use services::runner::tenure::Tenure;
 use std::collections::BTreeMap;
 
 /// See the module.
@@ -68,10 +67,7 @@ fn replay(evidence: &Evidence, service: &str, place: Place, positions: &[i64]) -
 }
 
 fn replay_of<S: Service>(service: &S, evidence: &Evidence, place: Place, positions: &[i64]) -> Result<Vec<u64>, String> {
-    let (topic, partition) = place;
-    let outputs = service.outputs();
-    let partitions = evidence.partitions_of.iter().filter(|(topic, _)| outputs.contains(topic)).map(|(topic, count)| (*topic, *count)).collect();
-    let mut tenure = Tenure::new(service, topic, partition, partitions, evidence.tick_ms);
+    let mut tenure = evidence.replayer(service, place);
     let mut records = evidence.raw.get(&place).map_or(&[][..], Vec::as_slice);
     let mut hashes = Vec::with_capacity(positions.len());
     for next in positions {

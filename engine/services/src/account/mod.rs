@@ -253,14 +253,17 @@ impl AccountMachine {
         OrderId(u64::from(self.partition) << ORDER_NUMBER_BITS | self.last_order)
     }
 
+    #[track_caller]
     fn answer(&self, input: &Input, outputs: &mut Outputs, event: AccountEvent) {
         outputs.emit(input, Topic::AccountEvents, To::SamePartition, Body::AccountEvent(event));
     }
 
+    #[track_caller]
     fn refuse(&self, input: &Input, outputs: &mut Outputs, account: AccountId, client_order_id: Option<&ClientOrderId>, reason: RefusalReason) {
         self.answer(input, outputs, AccountEvent::Refused { account, client_order_id: client_order_id.cloned(), reason });
     }
 
+    #[track_caller]
     fn send_on(&self, input: &Input, outputs: &mut Outputs, symbol: Symbol, command: OrderCommand) {
         outputs.emit(input, Topic::OrderCommands, To::Key(symbol.0.to_vec()), Body::OrderCommand(command));
     }

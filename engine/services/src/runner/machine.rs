@@ -1,5 +1,6 @@
 //! What a loop asks of a machine.
 
+use std::panic::Location;
 use wire::{Body, Correlation, Stamp, Topic};
 
 /// One record of the input partition that passed the drop rule.
@@ -39,6 +40,8 @@ pub struct Output {
     pub correlation: Correlation,
     /// The message.
     pub body: Body,
+    /// The line that put it out. Never sent: whoever replays the input learns it again (the `said` line of a failure).
+    pub at: &'static Location<'static>,
 }
 
 /// Where a machine puts its outputs: in order of cause, and within one cause in the order of its own choosing (which must be the same at every replay).
@@ -49,23 +52,22 @@ pub struct Outputs {
 
 impl Outputs {
     /// Puts one out.
+    #[track_caller]
     pub fn emit(&mut self, input: &Input, topic: Topic, to: To, body: Body) {
-        self.push(Output { cause: input.offset, time_ms: input.time_ms, topic, to, correlation: input.stamp.correlation, body });
+        self.emit_as(input, input.stamp.correlation, topic, to, body);
     }
 
     /// Puts one out that answers nobody's request.
+    #[track_caller]
     pub fn emit_uncorrelated(&mut self, input: &Input, topic: Topic, to: To, body: Body) {
         self.emit_as(input, Correlation::default(), topic, to, body);
     }
 
     /// Puts one out under a correlation of its own.
+    #[track_caller]
     pub fn emit_as(&mut self, input: &Input, correlation: Correlation, topic: Topic, to: To, body: Body) {
-        self.push(Output { cause: input.offset, time_ms: input.time_ms, topic, to, correlation, body });
-    }
-
-    fn push(&mut self, output: Output) {
-        assert!(self.outputs.last().is_none_or(|last| last.cause <= output.cause), "outputs come in the order of their causes");
-        self.outputs.push(output);
+        assert!(self.outputs.last().is_none_or(|last| last.cause <= input.offset), "outputs come in the order of their causes");
+        self.outputs.push(Output { cause: input.offset, time_ms: input.time_ms, topic, to, correlation, body, at: Location::caller() });
     }
 
     /// Everything put out so far, in order; leaves this empty.

@@ -7,6 +7,7 @@ use super::machine::{Input, Machine, Output, Outputs, Service, To};
 use bytes::Bytes;
 use log::{Delivered, Record};
 use std::collections::BTreeMap;
+use std::panic::Location;
 use wire::partition::partition_of;
 use wire::{AccountCommand, Body, OrderCommand, Source, Stamp, Topic};
 
@@ -19,6 +20,8 @@ pub struct Addressed {
     pub partition: u32,
     /// The frame.
     pub record: Record,
+    /// The machine's line that put it out.
+    pub at: &'static Location<'static>,
 }
 
 /// The input has a hole: the machine must not go on.
@@ -158,7 +161,7 @@ impl<S: Service> Tenure<S> {
         };
         self.next_index += 1;
         let value = wire::frame::encode(&stamp, &output.body);
-        Addressed { topic: output.topic, partition, record: Record { key, value: Some(value), timestamp_ms: output.time_ms } }
+        Addressed { topic: output.topic, partition, record: Record { key, value: Some(value), timestamp_ms: output.time_ms }, at: output.at }
     }
 
     fn next_sequence(&mut self, topic: Topic, partition: u32) -> u64 {

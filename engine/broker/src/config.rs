@@ -57,6 +57,16 @@ pub struct BrokerConfig {
     pub high_watermark_checkpoint_ms: u64,
     /// Recovery points are written down at most this often (A3).
     pub recovery_point_checkpoint_ms: u64,
+    /// Log starts are written down at most this often (A4).
+    pub log_start_checkpoint_ms: u64,
+    /// Pause between two looks for segments that are too old or too much (A64), while a topic has a retention.
+    pub retention_check_ms: u64,
+    /// Pause before a compacted log that has grown a segment is looked at (A65).
+    pub cleaner_backoff_ms: u64,
+    /// A producer that has written nothing to a partition for so long is unknown there (A31).
+    pub producer_id_expiration_ms: u64,
+    /// Pause between two looks for such producers, at least.
+    pub producer_id_expiration_check_ms: u64,
     /// A controlled shutdown that has not moved every leadership by then stops all the same.
     pub controlled_shutdown_ms_max: u64,
     /// Of the coordinators this broker hosts.
@@ -82,6 +92,11 @@ impl BrokerConfig {
             controller_retry_ms: 100,
             high_watermark_checkpoint_ms: 5_000,
             recovery_point_checkpoint_ms: 60_000,
+            log_start_checkpoint_ms: 60_000,
+            retention_check_ms: 300_000,
+            cleaner_backoff_ms: 15_000,
+            producer_id_expiration_ms: 24 * 3_600_000,
+            producer_id_expiration_check_ms: 600_000,
             controlled_shutdown_ms_max: 3_000,
             coordinator: CoordinatorConfig::default(),
         }
@@ -104,7 +119,8 @@ pub struct InternalTopics {
 pub struct ControllerConfig {
     /// A broker that was silent for so long is fenced.
     pub session_timeout_ms: u64,
-    /// The internal topics come into being with the first `CreateTopics`, before what it asks for, unless it names them itself.
+    /// The internal topics come into being with the first `CreateTopics`, before what it asks for, unless it names them itself; or when somebody looks for
+    /// a coordinator before.
     pub internal_topics: InternalTopics,
     /// Producer ids given to a broker at a time.
     pub producer_id_block: i64,

@@ -1,7 +1,7 @@
 //! Cluster metadata: the records of the controller's log, and the image that applying them in order gives. The controller and every broker hold an
 //! image, each as far as it has come (A23).
 
-use crate::protocol::{ErrorCode, NodeId, PartitionMetadata, ProducerId, TopicId, TopicMetadata, TopicSpec, Tp};
+use crate::protocol::{ErrorCode, NodeId, PartitionMetadata, ProducerId, TopicConfig, TopicId, TopicMetadata, TopicSpec, Tp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,6 +52,13 @@ pub enum MetadataRecord {
         /// The first free one.
         next: ProducerId,
     },
+    /// A topic's config as a whole.
+    TopicConfigured {
+        /// Which.
+        topic: TopicId,
+        /// What holds now.
+        config: TopicConfig,
+    },
 }
 
 /// Who replicates a partition and who leads it.
@@ -96,6 +103,8 @@ impl Registration {
 pub struct Topic {
     /// As asked for.
     pub spec: TopicSpec,
+    /// What it is set to.
+    pub config: TopicConfig,
     /// In order of number.
     pub partitions: Vec<PartitionState>,
 }
@@ -136,10 +145,13 @@ impl Image {
             MetadataRecord::BrokerShuttingDown { broker } => self.registered(*broker).shutting_down = true,
             MetadataRecord::TopicCreated { topic, spec } => {
                 self.names.insert(spec.name.clone(), *topic);
-                self.topics.insert(*topic, Topic { spec: spec.clone(), partitions: Vec::new() });
+                self.topics.insert(*topic, Topic { spec: spec.clone(), config: TopicConfig::default(), partitions: Vec::new() });
             }
             MetadataRecord::PartitionChanged { tp, state } => self.change_partition(*tp, state),
             MetadataRecord::ProducerIdsAllocated { next } => self.next_producer_id = *next,
+            MetadataRecord::TopicConfigured { topic, config } => {
+                self.topics.get_mut(topic).expect("a topic comes before its config").config = *config;
+            }
         }
     }
 

@@ -60,6 +60,9 @@ impl Broker {
             CoordinatorKind::Group => CONSUMER_OFFSETS,
             CoordinatorKind::Transaction => TRANSACTION_STATE,
         };
+        if !self.image.names.contains_key(topic) {
+            self.make_internal_topics();
+        }
         let view = self.view();
         let node = view.coordinator_partition(topic, key).and_then(|tp| view.leader(tp));
         let found = node.and_then(|node| Some((node, self.image.brokers.get(&node)?.address.clone())));
@@ -68,6 +71,14 @@ impl Broker {
             None => Response::Error(ErrorCode::CoordinatorNotAvailable),
         };
         self.reply(to, response);
+    }
+
+    /// The first who looks for a coordinator has its topic made; he asks again. (Kafka makes them here only; our controller also with the first topic.)
+    fn make_internal_topics(&mut self) {
+        if !self.metadata.making_internal_topics {
+            self.metadata.making_internal_topics = true;
+            self.ask(CONTROLLER, 0, Request::CreateTopics { topics: Vec::new() }, Purpose::InternalTopics);
+        }
     }
 
     /// Topics are the controller's business; its answer is the client's.

@@ -27,12 +27,12 @@ impl Broker {
 
     fn write_marker(&mut self, part: (u64, u32), tp: Tp, marker: Marker) -> Result<Part, ErrorCode> {
         self.may_append(tp, Acks::All)?;
+        let timestamp_ms = self.wall_ms();
         let replica = self.replicas.get_mut(&tp).expect("this broker leads");
         replica.producers.check_marker(marker.producer_id, marker.producer_epoch, marker.coordinator_epoch)?;
         let kind = if marker.commit { ControlKind::Commit } else { ControlKind::Abort };
         let base = replica.log.end();
         let leader_epoch = replica.leader_epoch.expect("a leader has an epoch");
-        let timestamp_ms = i64::try_from(self.io.now.wall_ms).expect("the clock is below 292 million years");
         let batch = Batch::control(kind, marker.producer_id, marker.producer_epoch, timestamp_ms).assign(base, leader_epoch);
         replica.append(&batch, true, self.config.segment_bytes, &mut self.io);
         replica.producers.marked_by(marker.producer_id, marker.coordinator_epoch);

@@ -3,6 +3,7 @@
 
 mod appends;
 mod checkpoints;
+mod cleaner;
 mod clients;
 mod coordinators;
 mod disk;
@@ -16,6 +17,7 @@ mod offsets;
 mod produce;
 mod producer_ids;
 mod progress;
+mod retention;
 mod roles;
 mod start;
 mod verification;
@@ -44,6 +46,10 @@ pub(crate) enum Timer {
     IsrCheck,
     HighWatermarks,
     RecoveryPoints,
+    LogStarts,
+    Cleaned,
+    Retention,
+    Cleaner,
     ShutdownEnds,
     AppendExpires(u64),
     ReaderExpires(u64),
@@ -62,6 +68,7 @@ enum Purpose {
     AlterPartition(Vec<isr::Asked>),
     Fetch(NodeId),
     Forward(ReplyTo),
+    InternalTopics,
     Verify { tp: Tp, producer_id: i64, guard: u64 },
     Coordinator { tp: Tp, leader_epoch: u32, token: u64 },
 }
@@ -111,6 +118,7 @@ pub struct Broker {
     isr: isr::AlterQueue,
     commit: disk::Commit,
     checkpoints: checkpoints::Checkpoints,
+    watches: cleaner::Watches,
     hosted: BTreeMap<Tp, coordinators::Hosted>,
     lookups: offsets::Lookups,
     next_guard: u64,
@@ -141,6 +149,7 @@ impl Broker {
             isr: isr::AlterQueue::default(),
             commit: disk::Commit::default(),
             checkpoints: checkpoints::Checkpoints::default(),
+            watches: cleaner::Watches::default(),
             hosted: BTreeMap::new(),
             lookups: offsets::Lookups::default(),
             next_guard: 0,
@@ -149,6 +158,11 @@ impl Broker {
 
     fn now_ms(&self) -> u64 {
         self.io.now.monotonic_ms
+    }
+
+    /// As timestamps have it.
+    fn wall_ms(&self) -> i64 {
+        i64::try_from(self.io.now.wall_ms).expect("the clock is below 292 million years")
     }
 
     fn take_input(&mut self, input: Input) {
@@ -180,6 +194,8 @@ impl Broker {
             Purpose::AlterPartition(asked) => self.alter_partition_answered(asked, response),
             Purpose::Fetch(leader) => self.fetched(leader, id, response),
             Purpose::Forward(to) => self.reply(to, response.unwrap_or(Response::Error(ErrorCode::RequestTimedOut))),
+            // Whatever the answer: the next who asks sees what the metadata then says.
+            Purpose::InternalTopics => self.metadata.making_internal_topics = false,
             Purpose::Verify { tp, producer_id, guard } => self.verified(tp, producer_id, guard, response),
             Purpose::Coordinator { tp, leader_epoch, token } => self.coordinator_answered(tp, leader_epoch, token, response),
         }
@@ -191,13 +207,14 @@ impl Broker {
         }
         match request {
             Request::Metadata { topics } => self.describe_topics(to, topics),
-            Request::CreateTopics { .. } => self.forward_to_controller(to, request),
+            Request::CreateTopics { .. } | Request::AlterConfigs { .. } => self.forward_to_controller(to, request),
             Request::FindCoordinator { kind, key } => self.find_coordinator(to, kind, &key),
             Request::Produce { acks, timeout_ms, transactional_id, partitions } => self.produce(to, acks, timeout_ms, transactional_id, partitions),
             Request::Fetch { replica, wait_ms_max, bytes_min, bytes_max, isolation, partitions } => {
                 self.fetch(to, fetch::Wanted { replica, bytes_min, bytes_max, isolation, partitions }, wait_ms_max);
             }
             Request::ListOffsets { isolation, partitions } => self.list_offsets(to, isolation, &partitions),
+            Request::DeleteRecords { partitions } => self.delete_records(to, &partitions),
             Request::OffsetForLeaderEpoch { partitions } => self.offset_for_leader_epoch(to, &partitions),
             Request::InitProducerId { transactional_id: None, .. } => self.init_producer_id(to),
             Request::WriteTxnMarkers { producer_id, producer_epoch, coordinator_epoch, commit, partitions } => {
@@ -222,6 +239,10 @@ impl Broker {
             Timer::IsrCheck => self.check_isrs(),
             Timer::HighWatermarks => self.checkpoint_high_watermarks(),
             Timer::RecoveryPoints => self.checkpoint_recovery_points(),
+            Timer::LogStarts => self.checkpoint_log_starts(),
+            Timer::Cleaned => self.checkpoint_cleaned(),
+            Timer::Retention => self.check_retention(),
+            Timer::Cleaner => self.clean(),
             Timer::ShutdownEnds => self.stop_leading_and_sync(),
             Timer::AppendExpires(id) => self.append_expired(id),
             Timer::ReaderExpires(id) => self.reader_expired(id),

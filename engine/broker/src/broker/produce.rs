@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::coordinator::ReplyTo;
 use crate::io::Output;
 use crate::note::Note;
-use crate::protocol::{ErrorCode, Response, Tp};
+use crate::protocol::{ErrorCode, Response, TimestampType, Tp};
 use crate::replica::Replica;
 use crate::replica::producers::Verdict;
 use bytes::Bytes;
@@ -28,6 +28,7 @@ impl Broker {
             -1 => Acks::All,
             _ => return self.reply(to, Response::Error(ErrorCode::InvalidRecord)),
         };
+        self.forget_expired_producers();
         let id = self.appends.next_id();
         let mut parts = Vec::with_capacity(partitions.len());
         for (index, (tp, bytes)) in (0..).zip(partitions) {
@@ -42,8 +43,9 @@ impl Broker {
     }
 
     fn produce_part(&mut self, part: (u64, u32), tp: Tp, bytes: Bytes, acks: Acks, transactional_id: Option<&str>) -> Result<Part, ErrorCode> {
-        let batch = self.checked_batch(bytes)?;
+        let batch = self.checked_batch(tp, bytes)?;
         self.may_append(tp, acks)?;
+        let batch = self.timed_batch(tp, batch)?;
         let header = *batch.header();
         if header.transactional {
             let (Acks::All, Some(transactional_id)) = (acks, transactional_id) else { return Err(ErrorCode::InvalidRecord) };
@@ -56,18 +58,55 @@ impl Broker {
     }
 
     /// One whole data batch of dense offsets, not too large.
-    fn checked_batch(&self, bytes: Bytes) -> Result<Batch, ErrorCode> {
-        if bytes.len() > self.config.message_bytes_max as usize {
+    fn checked_batch(&self, tp: Tp, bytes: Bytes) -> Result<Batch, ErrorCode> {
+        let bytes_max = self.replicas.get(&tp).and_then(|replica| replica.config.message_bytes_max);
+        if bytes.len() > bytes_max.unwrap_or(self.config.message_bytes_max) as usize {
             return Err(ErrorCode::MessageTooLarge);
         }
         let batch = Batch::check(bytes)?;
         let header = batch.header();
-        let dense = header.last_offset_delta == header.record_count - 1;
+        let dense = header.record_count > 0 && header.last_offset_delta == header.record_count - 1;
         let of_producer = header.producer_id < 0 || (header.producer_epoch >= 0 && header.first_sequence >= 0);
         if header.control.is_some() || !dense || !of_producer || (header.transactional && header.producer_id < 0) {
             return Err(ErrorCode::InvalidRecord);
         }
         Ok(batch)
+    }
+
+    /// Its timestamps are in bounds, or the leader's (A67); in a compacted topic every record has a key.
+    fn timed_batch(&self, tp: Tp, batch: Batch) -> Result<Batch, ErrorCode> {
+        let replica = &self.replicas[&tp];
+        let (config, now_ms) = (replica.config, self.wall_ms());
+        if replica.compacted && batch.records()?.iter().any(|record| record.key.is_none()) {
+            return Err(ErrorCode::InvalidRecord);
+        }
+        if config.timestamps == TimestampType::LogAppend {
+            return batch.stamped(now_ms);
+        }
+        let beyond = |max_ms: Option<u64>, by_ms: i64| max_ms.is_some_and(|max_ms| by_ms > i64::try_from(max_ms).unwrap_or(i64::MAX));
+        if config.timestamp_before_ms_max.is_none() && config.timestamp_after_ms_max.is_none() {
+            return Ok(batch);
+        }
+        let is_off = |timestamp_ms: i64| {
+            beyond(config.timestamp_before_ms_max, now_ms.saturating_sub(timestamp_ms))
+                || beyond(config.timestamp_after_ms_max, timestamp_ms.saturating_sub(now_ms))
+        };
+        if batch.records()?.iter().any(|record| is_off(record.timestamp_ms)) {
+            return Err(ErrorCode::InvalidTimestamp);
+        }
+        Ok(batch)
+    }
+
+    /// Looks for expired producers when the last look was long ago: nobody would notice without a write.
+    fn forget_expired_producers(&mut self) {
+        let (now_ms, wall_ms) = (self.now_ms(), self.wall_ms());
+        let looked_ms = *self.watches.producers_looked_at_ms.get_or_insert(now_ms);
+        if now_ms < looked_ms + self.config.producer_id_expiration_check_ms {
+            return;
+        }
+        self.watches.producers_looked_at_ms = Some(now_ms);
+        let expiration_ms = i64::try_from(self.config.producer_id_expiration_ms).unwrap_or(i64::MAX);
+        self.replicas.values_mut().for_each(|replica| replica.producers.forget_expired(wall_ms, expiration_ms));
     }
 
     /// This broker leads, and for acks = all the ISR is large enough (A9: definite, nothing written).

@@ -1,10 +1,10 @@
-//! Topics. The internal ones come into being with the first `CreateTopics`.
+//! Topics. The internal ones come into being with the first `CreateTopics`, which may ask for nothing else.
 
 use super::Controller;
 use crate::coordinator::ReplyTo;
 use crate::metadata::{MetadataRecord, PartitionState};
 use crate::note::Note;
-use crate::protocol::{CONSUMER_OFFSETS, ErrorCode, NodeId, Response, TRANSACTION_STATE, TopicId, TopicSpec, Tp};
+use crate::protocol::{CONSUMER_OFFSETS, ErrorCode, NodeId, Response, TRANSACTION_STATE, TopicConfig, TopicId, TopicSpec, Tp};
 
 impl Controller {
     /// Topics that exist already are told with `TopicAlreadyExists`. `NotEnoughReplicas`: fewer brokers are registered than replicas were asked for, or
@@ -22,6 +22,17 @@ impl Controller {
             results.push((spec.name, result));
         }
         self.reply_committed(to, Response::CreateTopics { results });
+    }
+
+    /// Sets topics to something else, each by itself.
+    pub(super) fn alter_configs(&mut self, to: ReplyTo, topics: Vec<(String, TopicConfig)>) {
+        let mut results = Vec::with_capacity(topics.len());
+        for (name, config) in topics {
+            let topic = self.image.names.get(&name).copied().ok_or(ErrorCode::UnknownTopicOrPartition);
+            let set = topic.map(|topic| self.decide(vec![MetadataRecord::TopicConfigured { topic, config }], Vec::new()));
+            results.push((name, set));
+        }
+        self.reply_committed(to, Response::AlterConfigs { results });
     }
 
     fn missing_internal_topics(&self, asked: &[TopicSpec]) -> Vec<TopicSpec> {

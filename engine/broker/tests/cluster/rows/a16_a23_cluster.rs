@@ -239,3 +239,21 @@ fn a05_a_disk_error_stops_the_broker_and_others_lead() {
     world.await_other_leader(tp, leader);
     let _: Tp = tp;
 }
+
+#[test]
+fn a38_the_first_who_looks_for_a_coordinator_has_its_topic_made() {
+    let mut world = World::new(38, 3);
+    let find = |kind| Request::FindCoordinator { kind, key: "anything".to_owned() };
+    let found = |world: &mut World, kind| {
+        let ticket = world.send_request(1, find(kind));
+        matches!(world.answer_to(ticket), Some(Response::FindCoordinator { .. }))
+    };
+    assert!(!found(&mut world, broker::protocol::CoordinatorKind::Group), "nobody has registered");
+    let mut tries = 0;
+    while !found(&mut world, broker::protocol::CoordinatorKind::Transaction) {
+        tries += 1;
+        assert!(tries < 200, "nobody ever created a topic, and there is none");
+        world.run_ms(50);
+    }
+    assert!(found(&mut world, broker::protocol::CoordinatorKind::Group));
+}

@@ -8,6 +8,7 @@ mod a16_a23_cluster;
 mod a28_a32_idempotence;
 mod a33_a35_sessions;
 mod a43_a44_transactions;
+mod a64_a68_retention;
 mod idle;
 mod offsets;
 mod thin_path;

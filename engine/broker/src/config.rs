@@ -127,6 +127,8 @@ pub struct ControllerConfig {
     /// The broker that lives and dies in one process with this controller: when the controller starts, that broker's former life is known to be over,
     /// and its session need not be waited for (A16).
     pub resident: Option<NodeId>,
+    /// Transactions of a new cluster: 1, or 2 (KIP-890; Kafka's default from 4.0). A cluster that has one keeps it.
+    pub transaction_version: u8,
     /// Where no member of an ISR is alive, a replica that is alive leads and what it lacks is lost (A19; Kafka's `unclean.leader.election.enable`).
     pub unclean_leader_election: bool,
 }
@@ -138,6 +140,7 @@ impl Default for ControllerConfig {
             internal_topics: InternalTopics { partitions: 4, replication: 3, min_isr: 2 },
             producer_id_block: 1_000,
             resident: None,
+            transaction_version: 1,
             unclean_leader_election: false,
         }
     }

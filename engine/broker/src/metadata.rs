@@ -59,6 +59,11 @@ pub enum MetadataRecord {
         /// What holds now.
         config: TopicConfig,
     },
+    /// The cluster's transactions are of this version from now on (Kafka's feature `transaction.version`).
+    TransactionVersion {
+        /// 1, or 2 (KIP-890).
+        version: u8,
+    },
 }
 
 /// Who replicates a partition and who leads it.
@@ -122,6 +127,8 @@ pub struct Image {
     pub names: BTreeMap<String, TopicId>,
     /// First producer id not given out.
     pub next_producer_id: ProducerId,
+    /// At which `transaction.version` is finalised; below 2: 1.
+    pub transaction_version: u8,
 }
 
 impl Image {
@@ -152,6 +159,7 @@ impl Image {
             MetadataRecord::TopicConfigured { topic, config } => {
                 self.topics.get_mut(topic).expect("a topic comes before its config").config = *config;
             }
+            MetadataRecord::TransactionVersion { version } => self.transaction_version = *version,
         }
     }
 

@@ -367,6 +367,9 @@ pub enum Request {
     DeleteRecords {
         partitions: Vec<(Tp, i64)>,
     },
+    /// The same request as transactions of version 2 have it (KIP-890: Produce v12, TxnOffsetCommit v5, EndTxn v5, WriteTxnMarkers v2): the partition's
+    /// leader adds it to the transaction, every end raises the epoch. Refused (`UnsupportedVersion`) unless the cluster is finalised at it.
+    Tv2(Box<Request>),
 }
 
 /// A leader's wish for another ISR.
@@ -529,6 +532,16 @@ pub enum Response {
     DeleteRecords {
         partitions: Vec<(Tp, Result<i64, ErrorCode>)>,
     },
+    /// `InitProducerId` of a transactional id where transactions are finalised at version 2. A client that does not speak it goes on with version 1.
+    InitProducerIdTv2 {
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
+    /// The transaction has ended; who the producer is from now on.
+    EndTxnTv2 {
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
 }
 
 impl Request {
@@ -561,6 +574,7 @@ impl Request {
             Request::FetchMetadata { .. } => 80,
             Request::AlterConfigs { .. } => 44,
             Request::DeleteRecords { .. } => 21,
+            Request::Tv2(request) => request.kind(),
         }
     }
 

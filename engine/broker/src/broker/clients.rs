@@ -33,6 +33,10 @@ impl View for ClusterView<'_> {
         self.out_of_ids |= id.is_none();
         id
     }
+
+    fn transaction_version(&self) -> u8 {
+        self.image.transaction_version
+    }
 }
 
 impl Broker {

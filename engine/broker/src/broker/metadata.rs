@@ -90,7 +90,10 @@ fn note_changes(entry: &[MetadataRecord], changed: &mut BTreeSet<Tp>) -> bool {
     for record in entry {
         match record {
             MetadataRecord::PartitionChanged { tp, .. } => drop(changed.insert(*tp)),
-            MetadataRecord::TopicCreated { .. } | MetadataRecord::TopicConfigured { .. } | MetadataRecord::ProducerIdsAllocated { .. } => {}
+            MetadataRecord::TopicCreated { .. }
+            | MetadataRecord::TopicConfigured { .. }
+            | MetadataRecord::TransactionVersion { .. }
+            | MetadataRecord::ProducerIdsAllocated { .. } => {}
             _ => brokers = true,
         }
     }

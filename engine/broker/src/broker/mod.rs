@@ -58,6 +58,13 @@ pub(crate) enum Timer {
     Coordinator(Tp),
 }
 
+/// Of transactions, as a request has it (A41, A42).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    One,
+    Two,
+}
+
 /// What a request to another node was for.
 #[derive(Debug)]
 enum Purpose {
@@ -122,6 +129,8 @@ pub struct Broker {
     hosted: BTreeMap<Tp, coordinators::Hosted>,
     lookups: offsets::Lookups,
     next_guard: u64,
+    /// Of the request that a coordinator is answering: whether its append may add the partition to the transaction.
+    coordinating: Version,
 }
 
 impl Broker {
@@ -153,6 +162,7 @@ impl Broker {
             hosted: BTreeMap::new(),
             lookups: offsets::Lookups::default(),
             next_guard: 0,
+            coordinating: Version::One,
         }
     }
 
@@ -206,10 +216,13 @@ impl Broker {
             return self.reply(to, Response::Error(ErrorCode::CoordinatorNotAvailable));
         }
         match request {
+            Request::Tv2(request) => self.handle_tv2(to, *request),
             Request::Metadata { topics } => self.describe_topics(to, topics),
             Request::CreateTopics { .. } | Request::AlterConfigs { .. } => self.forward_to_controller(to, request),
             Request::FindCoordinator { kind, key } => self.find_coordinator(to, kind, &key),
-            Request::Produce { acks, timeout_ms, transactional_id, partitions } => self.produce(to, acks, timeout_ms, transactional_id, partitions),
+            Request::Produce { acks, timeout_ms, transactional_id, partitions } => {
+                self.produce(to, Version::One, acks, timeout_ms, transactional_id, partitions)
+            }
             Request::Fetch { replica, wait_ms_max, bytes_min, bytes_max, isolation, partitions } => {
                 self.fetch(to, fetch::Wanted { replica, bytes_min, bytes_max, isolation, partitions }, wait_ms_max);
             }
@@ -218,7 +231,7 @@ impl Broker {
             Request::OffsetForLeaderEpoch { partitions } => self.offset_for_leader_epoch(to, &partitions),
             Request::InitProducerId { transactional_id: None, .. } => self.init_producer_id(to),
             Request::WriteTxnMarkers { producer_id, producer_epoch, coordinator_epoch, commit, partitions } => {
-                self.write_txn_markers(to, markers::Marker { producer_id, producer_epoch, coordinator_epoch, commit }, &partitions);
+                self.write_txn_markers(to, markers::Marker { version: Version::One, producer_id, producer_epoch, coordinator_epoch, commit }, &partitions);
             }
             Request::RegisterBroker { .. }
             | Request::BrokerHeartbeat { .. }
@@ -226,6 +239,20 @@ impl Broker {
             | Request::FetchMetadata { .. }
             | Request::AllocateProducerIds { .. } => self.reply(to, Response::Error(ErrorCode::NotController)),
             request => self.coordinate(to, request),
+        }
+    }
+
+    /// Transactions of version 2. A marker's version is its coordinator's word, which may have heard of the version before this broker.
+    fn handle_tv2(&mut self, to: ReplyTo, request: Request) {
+        match request {
+            Request::WriteTxnMarkers { producer_id, producer_epoch, coordinator_epoch, commit, partitions } => {
+                self.write_txn_markers(to, markers::Marker { version: Version::Two, producer_id, producer_epoch, coordinator_epoch, commit }, &partitions);
+            }
+            _ if self.image.transaction_version < 2 => self.reply(to, Response::Error(ErrorCode::UnsupportedVersion)),
+            Request::Produce { acks, timeout_ms, transactional_id, partitions } => {
+                self.produce(to, Version::Two, acks, timeout_ms, transactional_id, partitions);
+            }
+            request => self.coordinate(to, Request::Tv2(Box::new(request))),
         }
     }
 

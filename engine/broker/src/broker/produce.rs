@@ -1,8 +1,8 @@
 //! Produce: what a leader checks before it appends, and what it then waits for (A9, A10, A28–A30).
 
-use super::Broker;
 use super::appends::{Kind, Part};
 use super::verification::Parked;
+use super::{Broker, Version};
 use crate::batch::Batch;
 use crate::coordinator::ReplyTo;
 use crate::io::Output;
@@ -21,7 +21,7 @@ pub(super) enum Acks {
 }
 
 impl Broker {
-    pub(super) fn produce(&mut self, to: ReplyTo, acks: i8, timeout_ms: u32, transactional_id: Option<String>, partitions: Vec<(Tp, Bytes)>) {
+    pub(super) fn produce(&mut self, to: ReplyTo, version: Version, acks: i8, timeout_ms: u32, transactional_id: Option<String>, partitions: Vec<(Tp, Bytes)>) {
         let acks = match acks {
             0 => Acks::None,
             1 => Acks::Leader,
@@ -32,7 +32,8 @@ impl Broker {
         let id = self.appends.next_id();
         let mut parts = Vec::with_capacity(partitions.len());
         for (index, (tp, bytes)) in (0..).zip(partitions) {
-            let part = self.produce_part((id, index), tp, bytes, acks, transactional_id.as_deref()).unwrap_or_else(|error| Part::Done(Err(error)));
+            let of = transactional_id.as_deref().map(|id| (id, version));
+            let part = self.produce_part((id, index), tp, bytes, acks, of).unwrap_or_else(|error| Part::Done(Err(error)));
             parts.push((tp, part));
         }
         if acks == Acks::None {
@@ -42,15 +43,21 @@ impl Broker {
         }
     }
 
-    fn produce_part(&mut self, part: (u64, u32), tp: Tp, bytes: Bytes, acks: Acks, transactional_id: Option<&str>) -> Result<Part, ErrorCode> {
+    fn produce_part(&mut self, part: (u64, u32), tp: Tp, bytes: Bytes, acks: Acks, of: Option<(&str, Version)>) -> Result<Part, ErrorCode> {
         let batch = self.checked_batch(tp, bytes)?;
         self.may_append(tp, acks)?;
         let batch = self.timed_batch(tp, batch)?;
         let header = *batch.header();
         if header.transactional {
-            let (Acks::All, Some(transactional_id)) = (acks, transactional_id) else { return Err(ErrorCode::InvalidRecord) };
+            let (Acks::All, Some((transactional_id, version))) = (acks, of) else { return Err(ErrorCode::InvalidRecord) };
+            // A30: a verified producer that is unknown here begins; what does not begin at zero comes late.
+            let replica = &self.replicas[&tp];
+            let begins = replica.leader().is_some_and(|leader| leader.verifying.contains_key(&header.producer_id));
+            if version == Version::Two && header.first_sequence != 0 && !begins && !replica.producers.knows(header.producer_id) {
+                return Err(ErrorCode::OutOfOrderSequenceNumber);
+            }
             if self.must_verify(tp, &batch)? {
-                self.verify(tp, (header.producer_id, header.producer_epoch), transactional_id, Parked::Produce(part.0, part.1))?;
+                self.verify(tp, (header.producer_id, header.producer_epoch), transactional_id, version, Parked::Produce(part.0, part.1))?;
                 return Ok(Part::Verifying(batch));
             }
         }

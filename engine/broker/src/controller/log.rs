@@ -86,6 +86,9 @@ impl Controller {
     fn run(&mut self) {
         self.phase = Phase::Running;
         self.begin_sessions();
+        if self.image.end == 0 && self.config.transaction_version > 1 {
+            self.decide(vec![MetadataRecord::TransactionVersion { version: self.config.transaction_version }], Vec::new());
+        }
         self.fence_former_resident();
     }
 

@@ -127,6 +127,17 @@ impl Producers {
         }
     }
 
+    /// Judges a marker of version 2 (A42): its epoch is above that of the records it ends. Once it is written, a retry finds nothing open.
+    pub fn check_raised(&self, producer_id: ProducerId, producer_epoch: ProducerEpoch) -> Result<(), ErrorCode> {
+        let is_stale = |entry: &ProducerEntry| entry.open.is_some() && producer_epoch <= entry.epoch;
+        if self.entries.get(&producer_id).is_some_and(is_stale) { Err(ErrorCode::InvalidProducerEpoch) } else { Ok(()) }
+    }
+
+    /// Whether anything is known of a producer.
+    pub fn knows(&self, producer_id: ProducerId) -> bool {
+        self.entries.contains_key(&producer_id)
+    }
+
     /// Remembers who wrote the last marker of a producer.
     pub fn marked_by(&mut self, producer_id: ProducerId, coordinator_epoch: u32) {
         if let Some(entry) = self.entries.get_mut(&producer_id) {

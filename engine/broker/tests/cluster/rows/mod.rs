@@ -7,6 +7,7 @@ mod a12_a15_epochs;
 mod a16_a23_cluster;
 mod a28_a32_idempotence;
 mod a33_a35_sessions;
+mod a42_transactions_v2;
 mod a43_a44_transactions;
 mod a64_a68_retention;
 mod idle;

@@ -158,7 +158,7 @@ impl Exchange {
 
     fn controller_config(&self) -> ControllerConfig {
         let base = if self.is_single() { ControllerConfig::beside(1) } else { ControllerConfig::default() };
-        ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, ..base }
+        ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, transaction_version: self.shape.transaction_version, ..base }
     }
 
     /// Every service; spares are added and not started.

@@ -367,6 +367,14 @@ pub enum Request {
     DeleteRecords {
         partitions: Vec<(Tp, i64)>,
     },
+    /// Topics grow to so many partitions; they never shrink (A27).
+    CreatePartitions {
+        topics: Vec<(String, u32)>,
+    },
+    /// The preferred replicas (the first of each) are to lead again, where they are in sync (A22).
+    ElectLeaders {
+        partitions: Vec<Tp>,
+    },
     /// The same request as transactions of version 2 have it (KIP-890: Produce v12, TxnOffsetCommit v5, EndTxn v5, WriteTxnMarkers v2): the partition's
     /// leader adds it to the transaction, every end raises the epoch. Refused (`UnsupportedVersion`) unless the cluster is finalised at it.
     Tv2(Box<Request>),
@@ -532,6 +540,13 @@ pub enum Response {
     DeleteRecords {
         partitions: Vec<(Tp, Result<i64, ErrorCode>)>,
     },
+    CreatePartitions {
+        results: Vec<(String, Result<(), ErrorCode>)>,
+    },
+    /// `LeaderNotAvailable`: the preferred replica is not in sync, or not alive.
+    ElectLeaders {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
     /// `InitProducerId` of a transactional id where transactions are finalised at version 2. A client that does not speak it goes on with version 1.
     InitProducerIdTv2 {
         producer_id: ProducerId,
@@ -574,6 +589,8 @@ impl Request {
             Request::FetchMetadata { .. } => 80,
             Request::AlterConfigs { .. } => 44,
             Request::DeleteRecords { .. } => 21,
+            Request::CreatePartitions { .. } => 37,
+            Request::ElectLeaders { .. } => 43,
             Request::Tv2(request) => request.kind(),
         }
     }

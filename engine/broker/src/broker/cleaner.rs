@@ -54,7 +54,7 @@ impl Broker {
     /// A compacted log may have got a segment that can be cleaned.
     pub(super) fn watch_cleaner(&mut self, tp: Tp) {
         let is_dirty = |replica: &crate::replica::Replica| replica.compacted && replica.log.active_base().is_some_and(|base| base > replica.cleaned_to);
-        if !self.watches.cleaner && self.replicas.get(&tp).is_some_and(is_dirty) {
+        if self.config.log_cleaner && !self.watches.cleaner && self.replicas.get(&tp).is_some_and(is_dirty) {
             self.watches.cleaner = true;
             self.io.set_timer_in(self.config.cleaner_backoff_ms, Timer::Cleaner);
         }

@@ -1,9 +1,10 @@
 //! What any broker answers from its own, possibly late, metadata.
 
 use super::{Broker, Purpose};
+use crate::config::TopicShape;
 use crate::coordinator::{ReplyTo, View};
 use crate::metadata::{Image, Registration};
-use crate::protocol::{CONSUMER_OFFSETS, CONTROLLER, CoordinatorKind, ErrorCode, NodeId, Request, Response, TRANSACTION_STATE, TopicId, Tp};
+use crate::protocol::{CONSUMER_OFFSETS, CONTROLLER, CoordinatorKind, ErrorCode, NodeId, Request, Response, TRANSACTION_STATE, TopicId, TopicSpec, Tp};
 
 /// This broker's view, for coordinators.
 pub(super) struct ClusterView<'a> {
@@ -55,6 +56,15 @@ impl Broker {
                 names.into_iter().filter_map(known).collect()
             }
         };
+        if let Some(shape) = self.config.auto_create_topics
+            && !unknown.is_empty()
+        {
+            // Told as unknown this time: who asks again finds it.
+            let TopicShape { partitions, replication, min_isr } = shape;
+            let spec = |name: &String| TopicSpec { name: name.clone(), partitions, replication, min_isr, compacted: false };
+            let topics = unknown.iter().map(spec).collect();
+            self.ask(CONTROLLER, 0, Request::CreateTopics { topics }, Purpose::AutoCreate);
+        }
         let topics = ids.into_iter().filter_map(|id| self.image.describe(id)).collect();
         self.reply(to, Response::Metadata { brokers, topics, unknown });
     }

@@ -76,6 +76,7 @@ enum Purpose {
     Fetch(NodeId),
     Forward(ReplyTo),
     InternalTopics,
+    AutoCreate,
     Verify { tp: Tp, producer_id: i64, guard: u64 },
     Coordinator { tp: Tp, leader_epoch: u32, token: u64 },
 }
@@ -206,6 +207,7 @@ impl Broker {
             Purpose::Forward(to) => self.reply(to, response.unwrap_or(Response::Error(ErrorCode::RequestTimedOut))),
             // Whatever the answer: the next who asks sees what the metadata then says.
             Purpose::InternalTopics => self.metadata.making_internal_topics = false,
+            Purpose::AutoCreate => {}
             Purpose::Verify { tp, producer_id, guard } => self.verified(tp, producer_id, guard, response),
             Purpose::Coordinator { tp, leader_epoch, token } => self.coordinator_answered(tp, leader_epoch, token, response),
         }
@@ -218,7 +220,9 @@ impl Broker {
         match request {
             Request::Tv2(request) => self.handle_tv2(to, *request),
             Request::Metadata { topics } => self.describe_topics(to, topics),
-            Request::CreateTopics { .. } | Request::AlterConfigs { .. } => self.forward_to_controller(to, request),
+            Request::CreateTopics { .. } | Request::AlterConfigs { .. } | Request::CreatePartitions { .. } | Request::ElectLeaders { .. } => {
+                self.forward_to_controller(to, request);
+            }
             Request::FindCoordinator { kind, key } => self.find_coordinator(to, kind, &key),
             Request::Produce { acks, timeout_ms, transactional_id, partitions } => {
                 self.produce(to, Version::One, acks, timeout_ms, transactional_id, partitions)

@@ -216,7 +216,11 @@ fn core(node: NodeId, address: &str, embedded: bool, transaction_version: u8) ->
     match (node, embedded) {
         (0, true) => Box::new(Controller::new(ControllerConfig { transaction_version, ..ControllerConfig::beside(1) })),
         (0, false) => Box::new(Controller::new(ControllerConfig::default())),
-        (_, true) => Box::new(Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(node, address) })),
+        (_, true) => {
+            // The cleaner looks often: only a topic that is compacted notices.
+            let config = BrokerConfig { fsync: FsyncPolicy::Always, cleaner_backoff_ms: 200, ..BrokerConfig::new(node, address) };
+            Box::new(Broker::new(config))
+        }
         (_, false) => Box::new(Broker::new(BrokerConfig::new(node, address))),
     }
 }

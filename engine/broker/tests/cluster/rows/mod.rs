@@ -10,6 +10,7 @@ mod a33_a35_sessions;
 mod a42_transactions_v2;
 mod a43_a44_transactions;
 mod a64_a68_retention;
+mod b10_b20_producers;
 mod idle;
 mod offsets;
 mod thin_path;

@@ -7,14 +7,14 @@
 //! | 8 | length | u32 | bytes of the whole batch |
 //! | 12 | leader epoch | u32 | set by the leader |
 //! | 16 | crc | u32 | CRC-32C of all bytes from 20 on: offset and epoch are outside, a leader may set them |
-//! | 20 | attributes | u16 | bit 0 transactional, bit 1 control, bit 2 commit (of a control batch) |
+//! | 20 | attributes | u16 | bit 0 transactional, bit 1 control, bit 2 commit (of a control batch), bit 3 delete horizon, bit 4 the leader's time |
 //! | 22 | producer epoch | i16 | −1: none |
 //! | 24 | producer id | i64 | −1: none |
 //! | 32 | first sequence | i32 | −1: none |
-//! | 36 | records | u32 | ≥ 1 |
+//! | 36 | records | u32 | ≥ 1 as produced; compaction may leave none (A65) |
 //! | 40 | last offset delta | u32 | last offset − base offset |
 //! | 44 | zero | u32 | |
-//! | 48 | first timestamp | i64 | ms |
+//! | 48 | first timestamp | i64 | ms; with bit 3 the delete horizon instead: when its tombstones, or it as a marker, may go (KIP-534) |
 //! | 56 | newest timestamp | i64 | ms |
 //! | 64 | records | | each: offset delta u32, timestamp i64, key length i32 (−1 none), key, value length i32 (−1 none: a tombstone), value |
 //!
@@ -26,6 +26,9 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes of a batch header.
 pub const HEADER_LEN: usize = 64;
+
+const DELETE_HORIZON: u16 = 8;
+const LOG_APPEND_TIME: u16 = 16;
 
 /// What a control batch (a marker) says.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +55,13 @@ pub struct BatchHeader {
     pub first_sequence: i32,
     pub record_count: u32,
     pub last_offset_delta: u32,
+    /// With a delete horizon it is not known: the newest stands for it.
     pub first_timestamp_ms: i64,
     pub newest_timestamp_ms: i64,
+    /// Set by the first cleaning that saw its tombstones, or it as the marker of a transaction without records.
+    pub delete_horizon_ms: Option<i64>,
+    /// Its timestamps are the leader's (A67).
+    pub log_append_time: bool,
 }
 
 /// A record, as a producer gives it and a reader gets it.
@@ -122,8 +130,10 @@ impl BatchHeader {
             first_sequence: u32_at(32) as i32,
             record_count: u32_at(36),
             last_offset_delta: u32_at(40),
-            first_timestamp_ms: i64_at(48),
+            first_timestamp_ms: if attributes & DELETE_HORIZON != 0 { i64_at(56) } else { i64_at(48) },
             newest_timestamp_ms: i64_at(56),
+            delete_horizon_ms: (attributes & DELETE_HORIZON != 0).then(|| i64_at(48)),
+            log_append_time: attributes & LOG_APPEND_TIME != 0,
         };
         (header.len as usize >= HEADER_LEN).then_some(header)
     }
@@ -169,7 +179,7 @@ impl Batch {
     /// Takes exactly one batch: length, counts and CRC are checked.
     pub fn check(bytes: Bytes) -> Result<Batch, ErrorCode> {
         let header = BatchHeader::read(&bytes).ok_or(ErrorCode::CorruptMessage)?;
-        let whole = header.len as usize == bytes.len() && header.record_count >= 1 && header.last_offset_delta >= header.record_count - 1;
+        let whole = header.len as usize == bytes.len() && header.last_offset_delta >= header.record_count.saturating_sub(1);
         if !whole || crc32c::crc32c(&bytes[20..]) != header.crc {
             return Err(ErrorCode::CorruptMessage);
         }
@@ -195,6 +205,40 @@ impl Batch {
         bytes[0..8].copy_from_slice(&base_offset.to_le_bytes());
         bytes[12..16].copy_from_slice(&leader_epoch.to_le_bytes());
         Batch { bytes: bytes.freeze(), header: BatchHeader { base_offset, leader_epoch, ..self.header } }
+    }
+
+    /// The same batch with its leader's time in every record (A67).
+    pub fn stamped(&self, timestamp_ms: i64) -> Result<Batch, ErrorCode> {
+        let records: Vec<Record> = self.records()?.into_iter().map(|record| Record { timestamp_ms, ..record }).collect();
+        let Batch { bytes, header } = self;
+        let attributes = u16::from_le_bytes([bytes[20], bytes[21]]) | LOG_APPEND_TIME;
+        let producer = Producer { id: header.producer_id, epoch: header.producer_epoch, first_sequence: header.first_sequence };
+        Ok(Self::assemble(&records, producer, attributes))
+    }
+
+    /// What compaction leaves of it: the records that pass `keeps`, with their offsets; sequences, epochs and the last offset stay as they were even if
+    /// no record is left. A horizon, once set, stays.
+    pub fn cleaned(&self, keeps: impl Fn(&Record) -> bool, delete_horizon_ms: Option<i64>) -> Result<Batch, ErrorCode> {
+        let header = &self.header;
+        let kept: Vec<Record> = self.records()?.into_iter().filter(keeps).collect();
+        let horizon_ms = header.delete_horizon_ms.or(delete_horizon_ms);
+        if kept.len() == header.record_count as usize && horizon_ms == header.delete_horizon_ms {
+            return Ok(self.clone());
+        }
+        let mut body = BytesMut::from(&self.bytes[..HEADER_LEN]);
+        for record in &kept {
+            put_record(&mut body, u32::try_from(record.offset - header.base_offset).expect("a batch is small"), record);
+        }
+        let len = u32::try_from(body.len()).expect("no longer than it was");
+        body[8..12].copy_from_slice(&len.to_le_bytes());
+        body[36..40].copy_from_slice(&u32::try_from(kept.len()).expect("no more than there were").to_le_bytes());
+        if let Some(horizon_ms) = horizon_ms {
+            body[20] |= DELETE_HORIZON as u8;
+            body[48..56].copy_from_slice(&horizon_ms.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&body[20..]);
+        body[16..20].copy_from_slice(&crc.to_le_bytes());
+        Batch::check(body.freeze())
     }
 
     /// Its header.

@@ -59,8 +59,22 @@ pub struct BrokerConfig {
     pub high_watermark_checkpoint_ms: u64,
     /// Recovery points are written down at most this often (A3).
     pub recovery_point_checkpoint_ms: u64,
+    /// Log starts are written down at most this often (A4).
+    pub log_start_checkpoint_ms: u64,
+    /// Pause between two looks for segments that are too old or too much (A64), while a topic has a retention.
+    pub retention_check_ms: u64,
+    /// Whether compacted logs are cleaned at all (Kafka's `log.cleaner.enable`).
+    pub log_cleaner: bool,
+    /// Pause before a compacted log that has grown a segment is looked at (A65).
+    pub cleaner_backoff_ms: u64,
+    /// A producer that has written nothing to a partition for so long is unknown there (A31).
+    pub producer_id_expiration_ms: u64,
+    /// Pause between two looks for such producers, at least.
+    pub producer_id_expiration_check_ms: u64,
     /// A controlled shutdown that has not moved every leadership by then stops all the same.
     pub controlled_shutdown_ms_max: u64,
+    /// Who asks for a topic that does not exist makes it, with this shape (A70; Kafka's `auto.create.topics.enable`, on by default there). `None`: never.
+    pub auto_create_topics: Option<TopicShape>,
     /// Of the coordinators this broker hosts.
     pub coordinator: CoordinatorConfig,
 }
@@ -85,16 +99,23 @@ impl BrokerConfig {
             controller_retry_ms: 100,
             high_watermark_checkpoint_ms: 5_000,
             recovery_point_checkpoint_ms: 60_000,
+            log_start_checkpoint_ms: 60_000,
+            retention_check_ms: 300_000,
+            log_cleaner: true,
+            cleaner_backoff_ms: 15_000,
+            producer_id_expiration_ms: 24 * 3_600_000,
+            producer_id_expiration_check_ms: 600_000,
             controlled_shutdown_ms_max: 3_000,
+            auto_create_topics: None,
             coordinator: CoordinatorConfig::default(),
         }
     }
 }
 
-/// How an internal topic is made.
+/// How a topic is made that nobody described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InternalTopics {
-    /// Of each of `__consumer_offsets` and `__transaction_state`.
+pub struct TopicShape {
+    /// Of each.
     pub partitions: u32,
     /// Replicas of each.
     pub replication: u32,
@@ -131,13 +152,16 @@ pub struct ControllerConfig {
     pub quorum: Option<QuorumConfig>,
     /// A broker that was silent for so long is fenced.
     pub session_timeout_ms: u64,
-    /// The internal topics come into being with the first `CreateTopics`, before what it asks for, unless it names them itself.
-    pub internal_topics: InternalTopics,
+    /// The internal topics come into being with the first `CreateTopics`, before what it asks for, unless it names them itself; or when somebody looks for
+    /// a coordinator before.
+    pub internal_topics: TopicShape,
     /// Producer ids given to a broker at a time.
     pub producer_id_block: i64,
     /// The broker that lives and dies in one process with this controller: when the controller starts, that broker's former life is known to be over,
     /// and its session need not be waited for (A16).
     pub resident: Option<NodeId>,
+    /// Transactions of a new cluster: 1, or 2 (KIP-890; Kafka's default from 4.0). A cluster that has one keeps it.
+    pub transaction_version: u8,
     /// Where no member of an ISR is alive, a replica that is alive leads and what it lacks is lost (A19; Kafka's `unclean.leader.election.enable`).
     pub unclean_leader_election: bool,
 }
@@ -147,9 +171,10 @@ impl Default for ControllerConfig {
         ControllerConfig {
             quorum: None,
             session_timeout_ms: 2_000,
-            internal_topics: InternalTopics { partitions: 4, replication: 3, min_isr: 2 },
+            internal_topics: TopicShape { partitions: 4, replication: 3, min_isr: 2 },
             producer_id_block: 1_000,
             resident: None,
+            transaction_version: 1,
             unclean_leader_election: false,
         }
     }
@@ -158,7 +183,7 @@ impl Default for ControllerConfig {
 impl ControllerConfig {
     /// For one broker: internal topics of one replica.
     pub fn single_node() -> Self {
-        ControllerConfig { internal_topics: InternalTopics { partitions: 4, replication: 1, min_isr: 1 }, ..Self::default() }
+        ControllerConfig { internal_topics: TopicShape { partitions: 4, replication: 1, min_isr: 1 }, ..Self::default() }
     }
 
     /// For one broker, in the same process.

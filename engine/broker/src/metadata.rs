@@ -1,7 +1,7 @@
 //! Cluster metadata: the records of the controller's log, and the image that applying them in order gives. The controller and every broker hold an
 //! image, each as far as it has come (A23).
 
-use crate::protocol::{ErrorCode, NodeId, PartitionMetadata, ProducerId, TopicId, TopicMetadata, TopicSpec, Tp};
+use crate::protocol::{ErrorCode, NodeId, PartitionMetadata, ProducerId, TopicConfig, TopicId, TopicMetadata, TopicSpec, Tp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +51,18 @@ pub enum MetadataRecord {
     ProducerIdsAllocated {
         /// The first free one.
         next: ProducerId,
+    },
+    /// A topic's config as a whole.
+    TopicConfigured {
+        /// Which.
+        topic: TopicId,
+        /// What holds now.
+        config: TopicConfig,
+    },
+    /// The cluster's transactions are of this version from now on (Kafka's feature `transaction.version`).
+    TransactionVersion {
+        /// 1, or 2 (KIP-890).
+        version: u8,
     },
     /// The first entry of an epoch of the controllers' quorum (KIP-595): what came before it counts when it does.
     ControllerElected {
@@ -103,6 +115,8 @@ impl Registration {
 pub struct Topic {
     /// As asked for.
     pub spec: TopicSpec,
+    /// What it is set to.
+    pub config: TopicConfig,
     /// In order of number.
     pub partitions: Vec<PartitionState>,
 }
@@ -120,6 +134,8 @@ pub struct Image {
     pub names: BTreeMap<String, TopicId>,
     /// First producer id not given out.
     pub next_producer_id: ProducerId,
+    /// At which `transaction.version` is finalised; below 2: 1.
+    pub transaction_version: u8,
 }
 
 impl Image {
@@ -143,10 +159,14 @@ impl Image {
             MetadataRecord::BrokerShuttingDown { broker } => self.registered(*broker).shutting_down = true,
             MetadataRecord::TopicCreated { topic, spec } => {
                 self.names.insert(spec.name.clone(), *topic);
-                self.topics.insert(*topic, Topic { spec: spec.clone(), partitions: Vec::new() });
+                self.topics.insert(*topic, Topic { spec: spec.clone(), config: TopicConfig::default(), partitions: Vec::new() });
             }
             MetadataRecord::PartitionChanged { tp, state } => self.change_partition(*tp, state),
             MetadataRecord::ProducerIdsAllocated { next } => self.next_producer_id = *next,
+            MetadataRecord::TopicConfigured { topic, config } => {
+                self.topics.get_mut(topic).expect("a topic comes before its config").config = *config;
+            }
+            MetadataRecord::TransactionVersion { version } => self.transaction_version = *version,
             MetadataRecord::ControllerElected { .. } => {}
         }
     }

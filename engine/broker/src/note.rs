@@ -152,6 +152,18 @@ pub enum Note {
         tp: Tp,
         leader_epoch: u32,
     },
+    /// Replica: its log starts at `log_start` now (A64).
+    LogStartMoved {
+        tp: Tp,
+        log_start: i64,
+    },
+    /// Replica: below `end` only the last record of each key is left (A65), in `bytes` of `bytes_before`.
+    Compacted {
+        tp: Tp,
+        end: i64,
+        bytes_before: u64,
+        bytes: u64,
+    },
     /// A controller of a quorum was elected for this epoch; its log ends at `end`.
     ControllerElected {
         epoch: u32,

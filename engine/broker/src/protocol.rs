@@ -135,6 +135,62 @@ pub struct TopicSpec {
     pub compacted: bool,
 }
 
+/// Whose clock a record's timestamp is of (A67).
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimestampType {
+    /// The producer's: not monotone.
+    #[default]
+    Create,
+    /// The leader's, at the append.
+    LogAppend,
+}
+
+/// What a topic may be set to beyond its [`TopicSpec`] (Kafka's topic configs). The default is Kafka's, but for retention: 7 days there, for ever here,
+/// because the journals must be kept.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// A segment whose newest record is older goes; `None`: never (A64). Not of compacted topics.
+    pub retention_ms: Option<u64>,
+    /// The oldest segments go while the log without them has as many bytes; `None`: never.
+    pub retention_bytes: Option<u64>,
+    /// A segment that would grow beyond is rolled; `None`: as the broker is set.
+    pub segment_bytes: Option<u64>,
+    /// A segment is rolled when a record is younger than its first batch by more; `None`: never.
+    pub segment_ms: Option<u64>,
+    /// How long tombstones and markers stay at least after the first cleaning that saw them (A65).
+    pub delete_retention_ms: u64,
+    /// A record is not compacted before it is so old (A66).
+    pub compaction_lag_ms_min: u64,
+    /// A log is cleaned when so many of its bytes were not (A66).
+    pub dirty_percent_min: u8,
+    /// Whose clock.
+    pub timestamps: TimestampType,
+    /// A record older by more than that is `InvalidTimestamp`; `None`: any age.
+    pub timestamp_before_ms_max: Option<u64>,
+    /// A record from further in the future is `InvalidTimestamp`; `None`: any (Kafka from 4.0: 1 h).
+    pub timestamp_after_ms_max: Option<u64>,
+    /// A larger batch is `MessageTooLarge`; `None`: as the broker is set (A68).
+    pub message_bytes_max: Option<u32>,
+}
+
+impl Default for TopicConfig {
+    fn default() -> Self {
+        TopicConfig {
+            retention_ms: None,
+            retention_bytes: None,
+            segment_bytes: None,
+            segment_ms: None,
+            delete_retention_ms: 24 * 3_600_000,
+            compaction_lag_ms_min: 0,
+            dirty_percent_min: 50,
+            timestamps: TimestampType::Create,
+            timestamp_before_ms_max: None,
+            timestamp_after_ms_max: None,
+            message_bytes_max: None,
+        }
+    }
+}
+
 /// One partition of a fetch.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchPartition {
@@ -300,6 +356,28 @@ pub enum Request {
         broker: NodeId,
         broker_epoch: u64,
     },
+    // What came later stands at the end: the order of the variants is the encoding.
+    // client → any broker, for the controller
+    /// Sets all of a topic's config.
+    AlterConfigs {
+        topics: Vec<(String, TopicConfig)>,
+    },
+    // client → leader
+    /// Everything below the offset may go (−1: the high watermark).
+    DeleteRecords {
+        partitions: Vec<(Tp, i64)>,
+    },
+    /// Topics grow to so many partitions; they never shrink (A27).
+    CreatePartitions {
+        topics: Vec<(String, u32)>,
+    },
+    /// The preferred replicas (the first of each) are to lead again, where they are in sync (A22).
+    ElectLeaders {
+        partitions: Vec<Tp>,
+    },
+    /// The same request as transactions of version 2 have it (KIP-890: Produce v12, TxnOffsetCommit v5, EndTxn v5, WriteTxnMarkers v2): the partition's
+    /// leader adds it to the transaction, every end raises the epoch. Refused (`UnsupportedVersion`) unless the cluster is finalised at it.
+    Tv2(Box<Request>),
     // anybody → a controller of a quorum
     DescribeQuorum,
     // controller → controller (KIP-595)
@@ -370,7 +448,7 @@ pub struct TopicMetadata {
 pub struct FetchedPartition {
     /// Which.
     pub tp: Tp,
-    /// If set, nothing else counts but `leader_epoch` hints.
+    /// If set, nothing else counts but, with `OffsetOutOfRange`, the log start.
     pub error: Option<ErrorCode>,
     /// This replica's high watermark.
     pub high_watermark: i64,
@@ -478,6 +556,31 @@ pub enum Response {
         first: ProducerId,
         count: i64,
     },
+    // As in `Request`: what came later stands at the end.
+    AlterConfigs {
+        results: Vec<(String, Result<(), ErrorCode>)>,
+    },
+    /// The log start of the leader. (Kafka waits for the followers and tells the lowest of all.)
+    DeleteRecords {
+        partitions: Vec<(Tp, Result<i64, ErrorCode>)>,
+    },
+    CreatePartitions {
+        results: Vec<(String, Result<(), ErrorCode>)>,
+    },
+    /// `LeaderNotAvailable`: the preferred replica is not in sync, or not alive.
+    ElectLeaders {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
+    /// `InitProducerId` of a transactional id where transactions are finalised at version 2. A client that does not speak it goes on with version 1.
+    InitProducerIdTv2 {
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
+    /// The transaction has ended; who the producer is from now on.
+    EndTxnTv2 {
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+    },
     /// Who leads which epoch of the quorum, as the asked one knows it; to a vote or a fetch of another epoch too.
     Quorum {
         epoch: u32,
@@ -528,6 +631,11 @@ impl Request {
             Request::BrokerHeartbeat { .. } => 63,
             Request::AllocateProducerIds { .. } => 67,
             Request::FetchMetadata { .. } => 80,
+            Request::AlterConfigs { .. } => 44,
+            Request::DeleteRecords { .. } => 21,
+            Request::CreatePartitions { .. } => 37,
+            Request::ElectLeaders { .. } => 43,
+            Request::Tv2(request) => request.kind(),
             Request::FetchQuorum { .. } => 81,
         }
     }

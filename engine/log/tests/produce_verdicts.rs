@@ -80,7 +80,7 @@ async fn a_refusal_after_an_unanswered_attempt_is_unknown() {
 }
 
 #[tokio::test]
-async fn silence_until_the_deadline_is_unknown_and_every_attempt_carries_the_same_bytes() {
+async fn a36_silence_until_the_deadline_is_unknown_and_every_attempt_carries_the_same_bytes() {
     let fake = Fake::start(nth(|_, _| Act::Silence)).await;
     let log = fake.client();
     let outcome = producer(&log).await.send(tp(0), record("a"), soon(1_000)).outcome().await;
@@ -91,7 +91,7 @@ async fn silence_until_the_deadline_is_unknown_and_every_attempt_carries_the_sam
 }
 
 #[tokio::test]
-async fn what_never_left_is_definitely_not_done() {
+async fn a36_what_never_left_is_definitely_not_done() {
     let dead = runtime::net::Listener::bind("127.0.0.1:0").await.expect("a free port").local_address();
     let fake = Fake::led_from(Some(dead), |_| Act::Usual).await;
     let log = fake.client();

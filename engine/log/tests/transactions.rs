@@ -25,7 +25,10 @@ async fn all(log: &Native, tp: Tp, isolation: Isolation, until: &str) -> Vec<Str
 }
 
 async fn started() -> (Cluster, Native, TopicInfo) {
-    let cluster = Cluster::embedded(Arc::new(MemoryDisk::default())).await;
+    started_in(Cluster::embedded(Arc::new(MemoryDisk::default())).await).await
+}
+
+async fn started_in(cluster: Cluster) -> (Cluster, Native, TopicInfo) {
     let log = cluster.client();
     let topic = cluster.topic(&log, "out", 2).await;
     (cluster, log, topic)
@@ -43,7 +46,25 @@ async fn leased(log: &Native, topic: &TopicInfo) -> (NativeReader, Lease) {
 
 #[tokio::test]
 async fn outputs_and_position_are_committed_together_or_not_at_all() {
-    let (_cluster, log, topic) = started().await;
+    let (cluster, log, topic) = started().await;
+    assert_eq!(together_or_not_at_all(&cluster, log, topic).await, [0]);
+}
+
+#[tokio::test]
+async fn a42_the_same_under_version_2_where_every_transaction_has_an_epoch_of_its_own() {
+    let (cluster, log, topic) = started_in(Cluster::embedded_v2(Arc::new(MemoryDisk::default())).await).await;
+    assert_eq!(together_or_not_at_all(&cluster, log, topic).await, [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a42_a_client_of_version_1_works_with_a_cluster_of_version_2() {
+    let (cluster, _, topic) = started_in(Cluster::embedded_v2(Arc::new(MemoryDisk::default())).await).await;
+    let elder = cluster.client_with(|config| config.transaction_version_max = 1);
+    assert_eq!(together_or_not_at_all(&cluster, elder, topic).await, [0]);
+}
+
+/// Six transactions, every other one aborted; the producer epochs they had, in order.
+async fn together_or_not_at_all(cluster: &Cluster, log: Native, topic: TopicInfo) -> Vec<i16> {
     let (_reader, lease) = leased(&log, &topic).await;
     let mut session = log.tx_session("machine-0", TIMEOUT_MS, soon(10_000)).await.expect("a session");
     for round in 0..6 {
@@ -69,6 +90,14 @@ async fn outputs_and_position_are_committed_together_or_not_at_all() {
         let _ = producer.send(topic.tp(partition), record("last"), soon(10_000)).outcome().await;
         assert_eq!(all(&log, topic.tp(partition), Isolation::ReadCommitted, "last").await, ["round 0", "round 2", "round 4", "last"]);
     }
+    let mut epochs = Vec::new();
+    for event in cluster.notebook.events() {
+        if let log::Event::Transaction { producer_epoch, phase: log::history::Phase::Invoke, .. } = event {
+            epochs.push(producer_epoch);
+        }
+    }
+    epochs.dedup();
+    epochs
 }
 
 #[tokio::test]

@@ -170,12 +170,14 @@ impl Exchange {
         config.heartbeat_interval_ms = timers.broker_heartbeat_ms;
         config.replica_lag_ms_max = timers.replica_lag_ms;
         config.coordinator.transaction_scan_ms = timers.transaction_scan_ms;
+        // The invariants compare replicas batch by batch: a topic that is compacted while it is read is outside.
+        config.log_cleaner = false;
         Broker::new(config)
     }
 
     fn controller_config(&self) -> ControllerConfig {
         let base = if self.is_single() { ControllerConfig::beside(1) } else { ControllerConfig::default() };
-        ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, ..base }
+        ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, transaction_version: self.shape.transaction_version, ..base }
     }
 
     /// Every service; spares are added and not started.

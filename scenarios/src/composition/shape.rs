@@ -33,6 +33,9 @@ pub struct Shape {
     pub symbols: u32,
     /// Outputs and position in one transaction, or plain sends.
     pub transactions: bool,
+    /// Of the cluster's transactions: 1, or 2 (KIP-890).
+    #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
+    pub transaction_version: u8,
     /// The phase of trading under faults, simulated ms.
     pub span_ms: u64,
     /// Shortest time of a message, µs.
@@ -41,6 +44,14 @@ pub struct Shape {
 
 fn alone() -> u32 {
     1
+}
+
+fn first_version() -> u8 {
+    1
+}
+
+fn is_first_version(version: &u8) -> bool {
+    *version == 1
 }
 
 impl Shape {
@@ -58,6 +69,7 @@ impl Shape {
             ("account_partitions", (1..=16).contains(&shape.account_partitions), "is 1 to 16"),
             ("symbol_partitions", (1..=16).contains(&shape.symbol_partitions), "is 1 to 16"),
             ("symbols", (1..=SYMBOLS_MAX).contains(&shape.symbols), "is 1 to 4"),
+            ("transaction_version", (1..=2).contains(&shape.transaction_version), "is 1 or 2"),
             ("span_ms", (1_000..=3_600_000).contains(&shape.span_ms), "is 1 s to 1 h"),
             ("latency_us", (10..=100_000).contains(&shape.latency_us), "is 10 µs to 100 ms"),
         ];

@@ -72,7 +72,8 @@ pub fn of_seed(seed: u64) -> &'static Scenario {
 /// Everything that a seed decides, as plain values. Shape, timers, market and each fault come from streams of their own.
 pub fn plan(scenario: &Scenario, seed: u64, commit: &str) -> Plan {
     let stream = |what: &str| Rng::keyed(seed, &[scenario.name, what]);
-    let shape = (scenario.shape)(&mut stream("shape"));
+    let transaction_version = if stream("transaction version").below(4) == 0 { 2 } else { 1 };
+    let shape = Shape { transaction_version, ..(scenario.shape)(&mut stream("shape")) };
     let timers = Timers::draw(&mut stream("timers"));
     let mut rng = stream("market");
     let market = Market {
@@ -116,6 +117,7 @@ fn three_brokers(rng: &mut Rng) -> Shape {
         symbol_partitions: 2,
         symbols: rng.range(1..4) as u32,
         transactions: true,
+        transaction_version: 1,
         span_ms: rng.range(100..140) * 1_000,
         latency_us: *rng.pick(&[200, 300, 500, 1_000]),
     }

@@ -1,6 +1,6 @@
 //! The side files of a broker, each with its own lag (A4): high watermarks, recovery points. A timer runs only while there is something new.
 
-use super::start::{CLEAN_SHUTDOWN, HIGH_WATERMARKS, RECOVERY_POINTS};
+use super::start::{CLEAN_SHUTDOWN, CLEANED, HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS};
 use super::{Broker, DiskOp, Timer};
 use crate::protocol::{TopicId, Tp};
 use crate::replica::Replica;
@@ -60,6 +60,34 @@ impl Broker {
         self.io.replace(RECOVERY_POINTS, bytes, DiskOp::Applied);
     }
 
+    /// A log start moved (A64).
+    pub(super) fn log_start_changed(&mut self) {
+        if !self.watches.log_starts {
+            self.watches.log_starts = true;
+            self.io.set_timer_in(self.config.log_start_checkpoint_ms, Timer::LogStarts);
+        }
+    }
+
+    pub(super) fn checkpoint_log_starts(&mut self) {
+        self.watches.log_starts = false;
+        let bytes = encode(self.replicas.values(), |replica| replica.log.start());
+        self.io.replace(LOG_STARTS, bytes, DiskOp::Applied);
+    }
+
+    /// A log was cleaned (A65).
+    pub(super) fn cleaned_changed(&mut self) {
+        if !self.watches.cleaned {
+            self.watches.cleaned = true;
+            self.io.set_timer_in(self.config.recovery_point_checkpoint_ms, Timer::Cleaned);
+        }
+    }
+
+    pub(super) fn checkpoint_cleaned(&mut self) {
+        self.watches.cleaned = false;
+        let bytes = encode(self.replicas.values(), |replica| replica.cleaned_to);
+        self.io.replace(CLEANED, bytes, DiskOp::Applied);
+    }
+
     /// All logs are on the platter: write that down, the clean-shutdown marker last.
     pub(super) fn shutdown_synced(&mut self) {
         for replica in self.replicas.values_mut() {
@@ -67,6 +95,12 @@ impl Broker {
         }
         self.checkpoint_high_watermarks();
         self.checkpoint_recovery_points();
+        if self.watches.log_starts {
+            self.checkpoint_log_starts();
+        }
+        if self.watches.cleaned {
+            self.checkpoint_cleaned();
+        }
         let epoch = self.broker_epoch.map_or(String::new(), |epoch| format!("{epoch}\n"));
         self.io.replace(CLEAN_SHUTDOWN, Bytes::from(epoch), DiskOp::CleanShutdown);
     }

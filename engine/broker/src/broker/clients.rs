@@ -1,9 +1,10 @@
 //! What any broker answers from its own, possibly late, metadata.
 
 use super::{Broker, Purpose};
+use crate::config::TopicShape;
 use crate::coordinator::{ReplyTo, View};
 use crate::metadata::{Image, Registration};
-use crate::protocol::{CONSUMER_OFFSETS, CoordinatorKind, ErrorCode, NodeId, Request, Response, TRANSACTION_STATE, TopicId, Tp};
+use crate::protocol::{CONSUMER_OFFSETS, CoordinatorKind, ErrorCode, NodeId, Request, Response, TRANSACTION_STATE, TopicId, TopicSpec, Tp};
 
 /// This broker's view, for coordinators.
 pub(super) struct ClusterView<'a> {
@@ -33,6 +34,10 @@ impl View for ClusterView<'_> {
         self.out_of_ids |= id.is_none();
         id
     }
+
+    fn transaction_version(&self) -> u8 {
+        self.image.transaction_version
+    }
 }
 
 impl Broker {
@@ -51,6 +56,15 @@ impl Broker {
                 names.into_iter().filter_map(known).collect()
             }
         };
+        if let Some(shape) = self.config.auto_create_topics
+            && !unknown.is_empty()
+        {
+            // Told as unknown this time: who asks again finds it.
+            let TopicShape { partitions, replication, min_isr } = shape;
+            let spec = |name: &String| TopicSpec { name: name.clone(), partitions, replication, min_isr, compacted: false };
+            let topics = unknown.iter().map(spec).collect();
+            self.ask_controller(0, Request::CreateTopics { topics }, Purpose::AutoCreate);
+        }
         let topics = ids.into_iter().filter_map(|id| self.image.describe(id)).collect();
         self.reply(to, Response::Metadata { brokers, topics, unknown });
     }
@@ -60,6 +74,9 @@ impl Broker {
             CoordinatorKind::Group => CONSUMER_OFFSETS,
             CoordinatorKind::Transaction => TRANSACTION_STATE,
         };
+        if !self.image.names.contains_key(topic) {
+            self.make_internal_topics();
+        }
         let view = self.view();
         let node = view.coordinator_partition(topic, key).and_then(|tp| view.leader(tp));
         let found = node.and_then(|node| Some((node, self.image.brokers.get(&node)?.address.clone())));
@@ -68,6 +85,14 @@ impl Broker {
             None => Response::Error(ErrorCode::CoordinatorNotAvailable),
         };
         self.reply(to, response);
+    }
+
+    /// The first who looks for a coordinator has its topic made; he asks again. (Kafka makes them here only; our controller also with the first topic.)
+    fn make_internal_topics(&mut self) {
+        if !self.metadata.making_internal_topics {
+            self.metadata.making_internal_topics = true;
+            self.ask_controller(0, Request::CreateTopics { topics: Vec::new() }, Purpose::InternalTopics);
+        }
     }
 
     /// Topics are the controller's business; its answer is the client's.

@@ -3,7 +3,7 @@
 use super::clients::ClusterView;
 use super::produce::Acks;
 use super::verification::Parked;
-use super::{Broker, DiskOp, Purpose, Timer};
+use super::{Broker, DiskOp, Purpose, Timer, Version};
 use crate::batch::{Batch, Producer, Record};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::transaction::TransactionCoordinator;
@@ -125,7 +125,7 @@ impl Broker {
         let Some(transactional_id) = transactional_id else { return self.append_of_coordinator(tp, token, batch) };
         let parked = match self.may_append(tp, Acks::All).and_then(|()| self.must_verify(tp, &batch)) {
             Ok(false) => return self.append_of_coordinator(tp, token, batch),
-            Ok(true) => self.verify(tp, (producer.id, producer.epoch), &transactional_id, Parked::Coordinator { token, batch }),
+            Ok(true) => self.verify(tp, (producer.id, producer.epoch), &transactional_id, self.coordinating, Parked::Coordinator { token, batch }),
             Err(error) => Err(error),
         };
         if let Err(error) = parked {
@@ -188,7 +188,11 @@ impl Broker {
 
     /// A request for a coordinator: the one of its group or transaction, if it is here and serves.
     pub(super) fn coordinate(&mut self, to: ReplyTo, request: Request) {
-        let (topic, key) = match &request {
+        let (asked, version) = match &request {
+            Request::Tv2(asked) => (&**asked, Version::Two),
+            asked => (asked, Version::One),
+        };
+        let (topic, key) = match asked {
             Request::JoinGroup { group, .. }
             | Request::SyncGroup { group, .. }
             | Request::Heartbeat { group, .. }
@@ -208,7 +212,11 @@ impl Broker {
         match self.hosted.get(&tp).map(|hosted| hosted.serving) {
             None => self.reply(to, Response::Error(ErrorCode::NotCoordinator)),
             Some(false) => self.reply(to, Response::Error(ErrorCode::CoordinatorLoadInProgress)),
-            Some(true) => self.with_coordinator(tp, |coordinator, now, view, out| coordinator.handle(now, to, request, view, out)),
+            Some(true) => {
+                self.coordinating = version;
+                self.with_coordinator(tp, |coordinator, now, view, out| coordinator.handle(now, to, request, view, out));
+                self.coordinating = Version::One;
+            }
         }
     }
 }

@@ -43,6 +43,18 @@ pub(crate) enum DiskOp {
         timestamp_ms: i64,
         leader_epoch: u32,
     },
+    /// These segments are no longer part of a log, and what must be known of them is on the platter (A64).
+    Retired {
+        files: Vec<String>,
+    },
+    /// A segment that is being cleaned.
+    CleanerRead {
+        id: u64,
+    },
+    /// The cleaned version is on the platter.
+    CleanerReplaced {
+        id: u64,
+    },
 }
 
 /// Commit syncs.
@@ -70,6 +82,9 @@ impl Broker {
             DiskOp::CleanShutdown => self.stop_now(),
             DiskOp::RecoveryRead { step, file } => self.recovery_read(step, &file, &bytes),
             DiskOp::CoordinatorRead { tp, leader_epoch } => self.coordinator_read(tp, leader_epoch, &bytes),
+            DiskOp::Retired { files } => files.iter().for_each(|file| self.io.remove(file, DiskOp::Applied)),
+            DiskOp::CleanerRead { id } => self.cleaner_read(id, &bytes),
+            DiskOp::CleanerReplaced { id } => self.cleaner_replaced(id),
             DiskOp::TimestampRead { lookup, part, timestamp_ms, leader_epoch } => self.timestamp_read(lookup, part, timestamp_ms, leader_epoch, &bytes),
         }
     }

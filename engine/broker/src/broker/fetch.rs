@@ -114,7 +114,7 @@ impl Broker {
     fn answer_fetch(&self, wanted: &Wanted) -> Answer {
         let mut answer = Answer::default();
         for partition in &wanted.partitions {
-            self.answer_partition(wanted, partition, &mut answer).unwrap_or_else(|error| answer.refuse(partition.tp, error));
+            self.answer_partition(wanted, partition, &mut answer).unwrap_or_else(|error| answer.refuse(partition.tp, error, self.log_start(partition.tp)));
         }
         answer
     }
@@ -126,7 +126,7 @@ impl Broker {
             error: None,
             high_watermark: replica.high_watermark,
             last_stable_offset: replica.last_stable_offset(),
-            log_start: 0,
+            log_start: replica.log.start(),
             diverging: diverging(replica, partition),
             aborted: Vec::new(),
             records: Bytes::new(),
@@ -136,7 +136,7 @@ impl Broker {
             answer.partitions.push(fetched);
             return Ok(());
         }
-        if partition.offset < 0 || partition.offset > replica.log.end() {
+        if partition.offset < replica.log.start() || partition.offset > replica.log.end() {
             return Err(ErrorCode::OffsetOutOfRange);
         }
         let bound = match (wanted.replica, wanted.isolation) {
@@ -157,7 +157,7 @@ impl Broker {
             answer.bytes += slice.len;
             answer.reads.push((answer.partitions.len(), slice.file, slice.position, slice.len));
         } else if let Some((node, _)) = wanted.replica
-            && told(replica, node) == fetched.high_watermark
+            && told(replica, node) == (fetched.high_watermark, fetched.log_start)
         {
             // Nothing new for this follower.
             return Ok(());
@@ -166,11 +166,15 @@ impl Broker {
         Ok(())
     }
 
+    fn log_start(&self, tp: Tp) -> i64 {
+        self.replicas.get(&tp).map_or(-1, |replica| replica.log.start())
+    }
+
     fn send_fetched(&mut self, to: ReplyTo, wanted: &Wanted, answer: Answer) {
         if let Some((node, _)) = wanted.replica {
             for fetched in &answer.partitions {
                 if let Some(follower) = self.leader_mut(fetched.tp).and_then(|leader| leader.follower_mut(node)) {
-                    follower.told_high_watermark = fetched.high_watermark;
+                    follower.told = (fetched.high_watermark, fetched.log_start);
                 }
             }
         }
@@ -246,7 +250,7 @@ impl Answer {
         self.urgent || self.bytes >= wanted.bytes_min.max(1) || wanted.partitions.is_empty()
     }
 
-    fn refuse(&mut self, tp: Tp, error: ErrorCode) {
+    fn refuse(&mut self, tp: Tp, error: ErrorCode, log_start: i64) {
         let (aborted, records) = (Vec::new(), Bytes::new());
         self.urgent = true;
         self.partitions.push(FetchedPartition {
@@ -254,7 +258,7 @@ impl Answer {
             error: Some(error),
             high_watermark: -1,
             last_stable_offset: -1,
-            log_start: -1,
+            log_start: if error == ErrorCode::OffsetOutOfRange { log_start } else { -1 },
             diverging: None,
             aborted,
             records,
@@ -262,9 +266,9 @@ impl Answer {
     }
 }
 
-fn told(replica: &Replica, node: NodeId) -> i64 {
+fn told(replica: &Replica, node: NodeId) -> (i64, i64) {
     let follower = replica.leader().and_then(|leader| leader.followers.iter().find(|follower| follower.node == node));
-    follower.map_or(-1, |follower| follower.told_high_watermark)
+    follower.map_or((-1, -1), |follower| follower.told)
 }
 
 /// Where the caller's log leaves ours (KIP-595): our end of the largest epoch at or below its last one, if that contradicts its position.

@@ -104,10 +104,14 @@ impl Broker {
     }
 
     fn take_fetched(&mut self, fetched: FetchedPartition) -> Result<(), ErrorCode> {
-        if let Some(error) = fetched.error {
-            return Err(error);
-        }
         let tp = fetched.tp;
+        if let Some(error) = fetched.error {
+            if error != ErrorCode::OffsetOutOfRange || fetched.log_start <= self.replicas[&tp].log.end() {
+                return Err(error);
+            }
+            self.restart_log(tp, fetched.log_start);
+            return Ok(());
+        }
         if let Some((epoch, end)) = fetched.diverging {
             self.truncate_to_leader(tp, epoch, end);
             return Ok(());
@@ -128,11 +132,22 @@ impl Broker {
             self.fetchers.get_mut(&leader).expect("a follower has a fetcher").unsettled.insert(tp);
         }
         self.follower_caught_high_watermark(tp);
+        let high_watermark = self.replicas[&tp].high_watermark;
+        self.move_log_start(tp, fetched.log_start.min(high_watermark));
+        self.watch_cleaner(tp);
         Ok(())
+    }
+
+    /// What comes after our end is gone at the leader.
+    fn restart_log(&mut self, tp: Tp, log_start: i64) {
+        self.stop_cleaning(tp);
+        self.replicas.get_mut(&tp).expect("it follows").restart_at(log_start, &mut self.io);
+        self.log_start_changed();
     }
 
     /// The leader's log leaves ours at its end of `epoch` (A12). If we do not know that epoch, we go back to the end of the one before and ask again.
     fn truncate_to_leader(&mut self, tp: Tp, epoch: u32, end: i64) {
+        self.stop_cleaning(tp);
         let replica = self.replicas.get_mut(&tp).expect("it follows");
         let own_end = replica.log.end();
         let to = match replica.epochs.end_of(epoch, own_end) {

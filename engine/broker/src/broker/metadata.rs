@@ -5,7 +5,7 @@
 
 use super::{Broker, Phase, Purpose, Timer};
 use crate::metadata::{MetadataRecord, decode_entry};
-use crate::protocol::{Request, Response, Tp};
+use crate::protocol::{Request, Response, TopicId, Tp};
 use std::collections::BTreeSet;
 
 /// Where the tail stands.
@@ -14,6 +14,8 @@ pub(super) struct Tail {
     fetching: bool,
     /// Partition states are acted on.
     pub acting: bool,
+    /// The controller is asked for them.
+    pub making_internal_topics: bool,
 }
 
 impl Broker {
@@ -34,14 +36,29 @@ impl Broker {
         if from == self.image.end && !matches!(self.phase, Phase::Syncing | Phase::Stopped) {
             let mut changed = BTreeSet::new();
             let mut brokers_changed = false;
+            let mut configured = BTreeSet::new();
             for entry in records {
                 let entry = decode_entry(&entry).expect("the controller wrote it");
+                configured.extend(entry.iter().filter_map(|record| match record {
+                    MetadataRecord::TopicConfigured { topic, .. } => Some(*topic),
+                    _ => None,
+                }));
                 brokers_changed |= note_changes(&entry, &mut changed);
                 self.image.apply(&entry);
             }
             self.act_on(changed, brokers_changed);
+            configured.into_iter().for_each(|topic| self.take_config(topic));
         }
         self.fetch_metadata();
+    }
+
+    /// A topic is set to something else.
+    fn take_config(&mut self, topic: TopicId) {
+        let config = self.image.topics[&topic].config;
+        for replica in self.replicas.values_mut().filter(|replica| replica.tp.topic == topic) {
+            replica.config = config;
+        }
+        self.watch_retention();
     }
 
     fn act_on(&mut self, mut changed: BTreeSet<Tp>, brokers_changed: bool) {
@@ -57,7 +74,9 @@ impl Broker {
         }
         for tp in changed {
             self.take_partition_state(tp);
+            self.watch_cleaner(tp);
         }
+        self.watch_retention();
         if brokers_changed {
             // Who may join an ISR has changed, and with it who counts for the high watermark.
             self.reconsider_followers();
@@ -71,7 +90,11 @@ fn note_changes(entry: &[MetadataRecord], changed: &mut BTreeSet<Tp>) -> bool {
     for record in entry {
         match record {
             MetadataRecord::PartitionChanged { tp, .. } => drop(changed.insert(*tp)),
-            MetadataRecord::TopicCreated { .. } | MetadataRecord::ProducerIdsAllocated { .. } | MetadataRecord::ControllerElected { .. } => {}
+            MetadataRecord::TopicCreated { .. }
+            | MetadataRecord::TopicConfigured { .. }
+            | MetadataRecord::ControllerElected { .. }
+            | MetadataRecord::TransactionVersion { .. }
+            | MetadataRecord::ProducerIdsAllocated { .. } => {}
             _ => brokers = true,
         }
     }

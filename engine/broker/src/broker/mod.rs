@@ -3,6 +3,7 @@
 
 mod appends;
 mod checkpoints;
+mod cleaner;
 mod clients;
 mod controllers;
 mod coordinators;
@@ -17,6 +18,7 @@ mod offsets;
 mod produce;
 mod producer_ids;
 mod progress;
+mod retention;
 mod roles;
 mod start;
 mod verification;
@@ -46,12 +48,23 @@ pub(crate) enum Timer {
     IsrCheck,
     HighWatermarks,
     RecoveryPoints,
+    LogStarts,
+    Cleaned,
+    Retention,
+    Cleaner,
     ShutdownEnds,
     AppendExpires(u64),
     ReaderExpires(u64),
     FollowerExpires(NodeId, u64),
     Fetcher(NodeId),
     Coordinator(Tp),
+}
+
+/// Of transactions, as a request has it (A41, A42).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    One,
+    Two,
 }
 
 /// What a request to another node was for.
@@ -64,6 +77,8 @@ enum Purpose {
     AlterPartition(Vec<isr::Asked>),
     Fetch(NodeId),
     Forward(ReplyTo),
+    InternalTopics,
+    AutoCreate,
     Verify { tp: Tp, producer_id: i64, guard: u64 },
     Coordinator { tp: Tp, leader_epoch: u32, token: u64 },
     FindController(NodeId),
@@ -122,9 +137,12 @@ pub struct Broker {
     isr: isr::AlterQueue,
     commit: disk::Commit,
     checkpoints: checkpoints::Checkpoints,
+    watches: cleaner::Watches,
     hosted: BTreeMap<Tp, coordinators::Hosted>,
     lookups: offsets::Lookups,
     next_guard: u64,
+    /// Of the request that a coordinator is answering: whether its append may add the partition to the transaction.
+    coordinating: Version,
 }
 
 impl Broker {
@@ -153,14 +171,21 @@ impl Broker {
             isr: isr::AlterQueue::default(),
             commit: disk::Commit::default(),
             checkpoints: checkpoints::Checkpoints::default(),
+            watches: cleaner::Watches::default(),
             hosted: BTreeMap::new(),
             lookups: offsets::Lookups::default(),
             next_guard: 0,
+            coordinating: Version::One,
         }
     }
 
     fn now_ms(&self) -> u64 {
         self.io.now.monotonic_ms
+    }
+
+    /// As timestamps have it.
+    fn wall_ms(&self) -> i64 {
+        i64::try_from(self.io.now.wall_ms).expect("the clock is below 292 million years")
     }
 
     fn take_input(&mut self, input: Input) {
@@ -193,6 +218,9 @@ impl Broker {
             Purpose::AlterPartition(asked) => self.alter_partition_answered(asked, response),
             Purpose::Fetch(leader) => self.fetched(leader, id, response),
             Purpose::Forward(to) => self.reply(to, response.unwrap_or(Response::Error(ErrorCode::RequestTimedOut))),
+            // Whatever the answer: the next who asks sees what the metadata then says.
+            Purpose::InternalTopics => self.metadata.making_internal_topics = false,
+            Purpose::AutoCreate => {}
             Purpose::Verify { tp, producer_id, guard } => self.verified(tp, producer_id, guard, response),
             Purpose::Coordinator { tp, leader_epoch, token } => self.coordinator_answered(tp, leader_epoch, token, response),
             Purpose::FindController(voter) => self.quorum_described(voter, response),
@@ -204,18 +232,24 @@ impl Broker {
             return self.reply(to, Response::Error(ErrorCode::CoordinatorNotAvailable));
         }
         match request {
+            Request::Tv2(request) => self.handle_tv2(to, *request),
             Request::Metadata { topics } => self.describe_topics(to, topics),
-            Request::CreateTopics { .. } => self.forward_to_controller(to, request),
+            Request::CreateTopics { .. } | Request::AlterConfigs { .. } | Request::CreatePartitions { .. } | Request::ElectLeaders { .. } => {
+                self.forward_to_controller(to, request);
+            }
             Request::FindCoordinator { kind, key } => self.find_coordinator(to, kind, &key),
-            Request::Produce { acks, timeout_ms, transactional_id, partitions } => self.produce(to, acks, timeout_ms, transactional_id, partitions),
+            Request::Produce { acks, timeout_ms, transactional_id, partitions } => {
+                self.produce(to, Version::One, acks, timeout_ms, transactional_id, partitions)
+            }
             Request::Fetch { replica, wait_ms_max, bytes_min, bytes_max, isolation, partitions } => {
                 self.fetch(to, fetch::Wanted { replica, bytes_min, bytes_max, isolation, partitions }, wait_ms_max);
             }
             Request::ListOffsets { isolation, partitions } => self.list_offsets(to, isolation, &partitions),
+            Request::DeleteRecords { partitions } => self.delete_records(to, &partitions),
             Request::OffsetForLeaderEpoch { partitions } => self.offset_for_leader_epoch(to, &partitions),
             Request::InitProducerId { transactional_id: None, .. } => self.init_producer_id(to),
             Request::WriteTxnMarkers { producer_id, producer_epoch, coordinator_epoch, commit, partitions } => {
-                self.write_txn_markers(to, markers::Marker { producer_id, producer_epoch, coordinator_epoch, commit }, &partitions);
+                self.write_txn_markers(to, markers::Marker { version: Version::One, producer_id, producer_epoch, coordinator_epoch, commit }, &partitions);
             }
             Request::RegisterBroker { .. }
             | Request::BrokerHeartbeat { .. }
@@ -223,6 +257,20 @@ impl Broker {
             | Request::FetchMetadata { .. }
             | Request::AllocateProducerIds { .. } => self.reply(to, Response::Error(ErrorCode::NotController)),
             request => self.coordinate(to, request),
+        }
+    }
+
+    /// Transactions of version 2. A marker's version is its coordinator's word, which may have heard of the version before this broker.
+    fn handle_tv2(&mut self, to: ReplyTo, request: Request) {
+        match request {
+            Request::WriteTxnMarkers { producer_id, producer_epoch, coordinator_epoch, commit, partitions } => {
+                self.write_txn_markers(to, markers::Marker { version: Version::Two, producer_id, producer_epoch, coordinator_epoch, commit }, &partitions);
+            }
+            _ if self.image.transaction_version < 2 => self.reply(to, Response::Error(ErrorCode::UnsupportedVersion)),
+            Request::Produce { acks, timeout_ms, transactional_id, partitions } => {
+                self.produce(to, Version::Two, acks, timeout_ms, transactional_id, partitions);
+            }
+            request => self.coordinate(to, Request::Tv2(Box::new(request))),
         }
     }
 
@@ -237,6 +285,10 @@ impl Broker {
             Timer::IsrCheck => self.check_isrs(),
             Timer::HighWatermarks => self.checkpoint_high_watermarks(),
             Timer::RecoveryPoints => self.checkpoint_recovery_points(),
+            Timer::LogStarts => self.checkpoint_log_starts(),
+            Timer::Cleaned => self.checkpoint_cleaned(),
+            Timer::Retention => self.check_retention(),
+            Timer::Cleaner => self.clean(),
             Timer::ShutdownEnds => self.stop_leading_and_sync(),
             Timer::AppendExpires(id) => self.append_expired(id),
             Timer::ReaderExpires(id) => self.reader_expired(id),

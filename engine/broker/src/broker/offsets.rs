@@ -51,7 +51,7 @@ impl Broker {
             Isolation::ReadCommitted => replica.last_stable_offset(),
         };
         match spec {
-            OffsetSpec::Earliest => Ok(Some((0, leader_epoch))),
+            OffsetSpec::Earliest => Ok(Some((replica.log.start(), leader_epoch))),
             // KIP-207: a new leader's high watermark may still be behind what was told before.
             _ if replica.high_watermark < epoch_start => Err(ErrorCode::OffsetNotAvailable),
             OffsetSpec::Latest => Ok(Some((bound, leader_epoch))),

@@ -1,13 +1,13 @@
 //! Produce: what a leader checks before it appends, and what it then waits for (A9, A10, A28–A30).
 
-use super::Broker;
 use super::appends::{Kind, Part};
 use super::verification::Parked;
+use super::{Broker, Version};
 use crate::batch::Batch;
 use crate::coordinator::ReplyTo;
 use crate::io::Output;
 use crate::note::Note;
-use crate::protocol::{ErrorCode, Response, Tp};
+use crate::protocol::{ErrorCode, Response, TimestampType, Tp};
 use crate::replica::Replica;
 use crate::replica::producers::Verdict;
 use bytes::Bytes;
@@ -21,17 +21,19 @@ pub(super) enum Acks {
 }
 
 impl Broker {
-    pub(super) fn produce(&mut self, to: ReplyTo, acks: i8, timeout_ms: u32, transactional_id: Option<String>, partitions: Vec<(Tp, Bytes)>) {
+    pub(super) fn produce(&mut self, to: ReplyTo, version: Version, acks: i8, timeout_ms: u32, transactional_id: Option<String>, partitions: Vec<(Tp, Bytes)>) {
         let acks = match acks {
             0 => Acks::None,
             1 => Acks::Leader,
             -1 => Acks::All,
             _ => return self.reply(to, Response::Error(ErrorCode::InvalidRecord)),
         };
+        self.forget_expired_producers();
         let id = self.appends.next_id();
         let mut parts = Vec::with_capacity(partitions.len());
         for (index, (tp, bytes)) in (0..).zip(partitions) {
-            let part = self.produce_part((id, index), tp, bytes, acks, transactional_id.as_deref()).unwrap_or_else(|error| Part::Done(Err(error)));
+            let of = transactional_id.as_deref().map(|id| (id, version));
+            let part = self.produce_part((id, index), tp, bytes, acks, of).unwrap_or_else(|error| Part::Done(Err(error)));
             parts.push((tp, part));
         }
         if acks == Acks::None {
@@ -41,14 +43,21 @@ impl Broker {
         }
     }
 
-    fn produce_part(&mut self, part: (u64, u32), tp: Tp, bytes: Bytes, acks: Acks, transactional_id: Option<&str>) -> Result<Part, ErrorCode> {
-        let batch = self.checked_batch(bytes)?;
+    fn produce_part(&mut self, part: (u64, u32), tp: Tp, bytes: Bytes, acks: Acks, of: Option<(&str, Version)>) -> Result<Part, ErrorCode> {
+        let batch = self.checked_batch(tp, bytes)?;
         self.may_append(tp, acks)?;
+        let batch = self.timed_batch(tp, batch)?;
         let header = *batch.header();
         if header.transactional {
-            let (Acks::All, Some(transactional_id)) = (acks, transactional_id) else { return Err(ErrorCode::InvalidRecord) };
+            let (Acks::All, Some((transactional_id, version))) = (acks, of) else { return Err(ErrorCode::InvalidRecord) };
+            // A30: a verified producer that is unknown here begins; what does not begin at zero comes late.
+            let replica = &self.replicas[&tp];
+            let begins = replica.leader().is_some_and(|leader| leader.verifying.contains_key(&header.producer_id));
+            if version == Version::Two && header.first_sequence != 0 && !begins && !replica.producers.knows(header.producer_id) {
+                return Err(ErrorCode::OutOfOrderSequenceNumber);
+            }
             if self.must_verify(tp, &batch)? {
-                self.verify(tp, (header.producer_id, header.producer_epoch), transactional_id, Parked::Produce(part.0, part.1))?;
+                self.verify(tp, (header.producer_id, header.producer_epoch), transactional_id, version, Parked::Produce(part.0, part.1))?;
                 return Ok(Part::Verifying(batch));
             }
         }
@@ -56,18 +65,55 @@ impl Broker {
     }
 
     /// One whole data batch of dense offsets, not too large.
-    fn checked_batch(&self, bytes: Bytes) -> Result<Batch, ErrorCode> {
-        if bytes.len() > self.config.message_bytes_max as usize {
+    fn checked_batch(&self, tp: Tp, bytes: Bytes) -> Result<Batch, ErrorCode> {
+        let bytes_max = self.replicas.get(&tp).and_then(|replica| replica.config.message_bytes_max);
+        if bytes.len() > bytes_max.unwrap_or(self.config.message_bytes_max) as usize {
             return Err(ErrorCode::MessageTooLarge);
         }
         let batch = Batch::check(bytes)?;
         let header = batch.header();
-        let dense = header.last_offset_delta == header.record_count - 1;
+        let dense = header.record_count > 0 && header.last_offset_delta == header.record_count - 1;
         let of_producer = header.producer_id < 0 || (header.producer_epoch >= 0 && header.first_sequence >= 0);
         if header.control.is_some() || !dense || !of_producer || (header.transactional && header.producer_id < 0) {
             return Err(ErrorCode::InvalidRecord);
         }
         Ok(batch)
+    }
+
+    /// Its timestamps are in bounds, or the leader's (A67); in a compacted topic every record has a key.
+    fn timed_batch(&self, tp: Tp, batch: Batch) -> Result<Batch, ErrorCode> {
+        let replica = &self.replicas[&tp];
+        let (config, now_ms) = (replica.config, self.wall_ms());
+        if replica.compacted && batch.records()?.iter().any(|record| record.key.is_none()) {
+            return Err(ErrorCode::InvalidRecord);
+        }
+        if config.timestamps == TimestampType::LogAppend {
+            return batch.stamped(now_ms);
+        }
+        let beyond = |max_ms: Option<u64>, by_ms: i64| max_ms.is_some_and(|max_ms| by_ms > i64::try_from(max_ms).unwrap_or(i64::MAX));
+        if config.timestamp_before_ms_max.is_none() && config.timestamp_after_ms_max.is_none() {
+            return Ok(batch);
+        }
+        let is_off = |timestamp_ms: i64| {
+            beyond(config.timestamp_before_ms_max, now_ms.saturating_sub(timestamp_ms))
+                || beyond(config.timestamp_after_ms_max, timestamp_ms.saturating_sub(now_ms))
+        };
+        if batch.records()?.iter().any(|record| is_off(record.timestamp_ms)) {
+            return Err(ErrorCode::InvalidTimestamp);
+        }
+        Ok(batch)
+    }
+
+    /// Looks for expired producers when the last look was long ago: nobody would notice without a write.
+    fn forget_expired_producers(&mut self) {
+        let (now_ms, wall_ms) = (self.now_ms(), self.wall_ms());
+        let looked_ms = *self.watches.producers_looked_at_ms.get_or_insert(now_ms);
+        if now_ms < looked_ms + self.config.producer_id_expiration_check_ms {
+            return;
+        }
+        self.watches.producers_looked_at_ms = Some(now_ms);
+        let expiration_ms = i64::try_from(self.config.producer_id_expiration_ms).unwrap_or(i64::MAX);
+        self.replicas.values_mut().for_each(|replica| replica.producers.forget_expired(wall_ms, expiration_ms));
     }
 
     /// This broker leads, and for acks = all the ISR is large enough (A9: definite, nothing written).

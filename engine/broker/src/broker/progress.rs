@@ -18,6 +18,7 @@ impl Broker {
                 done.into_iter().for_each(|(id, part)| self.finish_part(id, part, None));
                 self.advance_high_watermark(tp);
                 self.wake_followers(tp);
+                self.watch_cleaner(tp);
             }
             Role::Follower { leader, .. } => {
                 let leader = *leader;

@@ -20,6 +20,8 @@ impl Broker {
             io.note(Note::Recovered { tp, end: 0, clean });
             Replica::new(tp)
         });
+        let topic = &self.image.topics[&tp.topic];
+        (replica.config, replica.compacted) = (topic.config, topic.spec.compacted);
         if replica.leader_epoch.is_none_or(|epoch| epoch < state.leader_epoch) {
             self.change_role(tp, &state);
         } else if replica.partition_epoch < state.partition_epoch {

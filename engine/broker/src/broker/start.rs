@@ -5,7 +5,8 @@ use crate::config::FsyncPolicy;
 use crate::protocol::Tp;
 use crate::replica::Replica;
 use crate::replica::epochs::EpochCache;
-use crate::replica::recovery::{Files, Place, place};
+use crate::replica::producers::Snapshot;
+use crate::replica::recovery::{Files, Place, Saved, place};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,13 +17,21 @@ pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 /// Recovery points (A3); Kafka's name.
 pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 
+/// Log starts (A64); Kafka's name.
+pub(super) const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// How far logs are clean (A65); Kafka's name.
+pub(super) const CLEANED: &str = "cleaner-offset-checkpoint";
+
 /// What is still to be read, in order.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     HighWatermarks,
     RecoveryPoints,
+    LogStarts,
+    Cleaned,
     /// Of the replica whose segments come next.
     Epochs,
+    Producers,
     Segment(Tp, i64),
     ReplicaRead(Tp),
 }
@@ -34,8 +43,11 @@ pub(super) struct Recovery {
     steps: VecDeque<(Step, String, u64)>,
     high_watermarks: BTreeMap<Tp, i64>,
     recovery_points: BTreeMap<Tp, i64>,
+    log_starts: BTreeMap<Tp, i64>,
+    cleaned: BTreeMap<Tp, i64>,
     /// Of the replica that is being read.
     epochs: EpochCache,
+    gone: Option<Snapshot>,
     /// Its log ended before its last file.
     cut: bool,
 }
@@ -57,6 +69,9 @@ impl Broker {
                 (CLEAN_SHUTDOWN, _) => self.recovery.clean = true,
                 (HIGH_WATERMARKS, _) => self.recovery.steps.push_back((Step::HighWatermarks, name.clone(), *len)),
                 (RECOVERY_POINTS, _) => self.recovery.steps.push_back((Step::RecoveryPoints, name.clone(), *len)),
+                (LOG_STARTS, _) => self.recovery.steps.push_back((Step::LogStarts, name.clone(), *len)),
+                (CLEANED, _) => self.recovery.steps.push_back((Step::Cleaned, name.clone(), *len)),
+                (_, Some(Place::Producers(tp))) => replicas.entry(tp).or_default().producers = Some((name.clone(), *len)),
                 (_, Some(Place::Segment(tp, base))) => replicas.entry(tp).or_default().segments.push((base, name.clone(), *len)),
                 (_, Some(Place::Epochs(tp))) => replicas.entry(tp).or_default().epochs = Some((name.clone(), *len)),
                 // Left behind by a Replace that a crash cut short, or not ours.
@@ -67,7 +82,8 @@ impl Broker {
             files.segments.sort();
             let epochs = files.epochs.into_iter().map(|(name, len)| (Step::Epochs, name, len));
             let segments = files.segments.into_iter().map(|(base, name, len)| (Step::Segment(tp, base), name, len));
-            self.recovery.steps.extend(epochs.chain(segments).chain([(Step::ReplicaRead(tp), String::new(), 0)]));
+            let producers = files.producers.into_iter().map(|(name, len)| (Step::Producers, name, len));
+            self.recovery.steps.extend(epochs.chain(producers).chain(segments).chain([(Step::ReplicaRead(tp), String::new(), 0)]));
         }
         self.recover_next();
     }
@@ -98,6 +114,9 @@ impl Broker {
         match step {
             Step::HighWatermarks => self.recovery.high_watermarks = super::checkpoints::decode(bytes),
             Step::RecoveryPoints => self.recovery.recovery_points = super::checkpoints::decode(bytes),
+            Step::LogStarts => self.recovery.log_starts = super::checkpoints::decode(bytes),
+            Step::Cleaned => self.recovery.cleaned = super::checkpoints::decode(bytes),
+            Step::Producers => self.recovery.gone = Snapshot::decode(bytes),
             Step::Epochs => self.recovery.epochs = EpochCache::decode(bytes),
             Step::Segment(tp, base) => self.segment_read(tp, base, file, bytes),
             Step::ReplicaRead(_) => unreachable!("is no file"),
@@ -115,10 +134,16 @@ impl Broker {
     }
 
     fn replica_read(&mut self, tp: Tp) {
-        let high_watermark = self.recovery.high_watermarks.get(&tp).copied().unwrap_or(0);
-        let epochs = std::mem::take(&mut self.recovery.epochs);
+        let saved_of = |checkpoint: &BTreeMap<Tp, i64>| checkpoint.get(&tp).copied().unwrap_or(0);
+        let saved = Saved {
+            high_watermark: saved_of(&self.recovery.high_watermarks),
+            log_start: saved_of(&self.recovery.log_starts),
+            cleaned_to: saved_of(&self.recovery.cleaned),
+            epochs: std::mem::take(&mut self.recovery.epochs),
+            gone: self.recovery.gone.take(),
+        };
         self.recovery.cut = false;
         let replica = self.replicas.entry(tp).or_insert_with(|| Replica::new(tp));
-        replica.recovered(epochs, high_watermark, self.recovery.clean, &mut self.io);
+        replica.recovered(saved, self.recovery.clean, &mut self.io);
     }
 }

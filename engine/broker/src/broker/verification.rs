@@ -3,7 +3,7 @@
 
 use super::appends::Part;
 use super::produce::Acks;
-use super::{Broker, Purpose};
+use super::{Broker, Purpose, Version};
 use crate::batch::Batch;
 use crate::coordinator::View;
 use crate::protocol::{ErrorCode, ProducerEpoch, ProducerId, Request, Response, TRANSACTION_STATE, Tp};
@@ -36,8 +36,16 @@ impl Broker {
         Ok(replica.producers.check(header) == Ok(Verdict::Append))
     }
 
-    /// Parks a write and asks the coordinator, unless the question is out. An error: nothing was parked.
-    pub(super) fn verify(&mut self, tp: Tp, producer: (ProducerId, ProducerEpoch), transactional_id: &str, parked: Parked) -> Result<(), ErrorCode> {
+    /// Parks a write and asks the coordinator, unless the question is out: whether the partition is in the transaction, or (version 2) to add it. An
+    /// error: nothing was parked.
+    pub(super) fn verify(
+        &mut self,
+        tp: Tp,
+        producer: (ProducerId, ProducerEpoch),
+        transactional_id: &str,
+        version: Version,
+        parked: Parked,
+    ) -> Result<(), ErrorCode> {
         let (producer_id, producer_epoch) = producer;
         let leader = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()).expect("this broker leads");
         if let Some(verification) = leader.verifying.get_mut(&producer_id)
@@ -54,7 +62,7 @@ impl Broker {
         let leader = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()).expect("this broker leads");
         leader.verifying.insert(producer_id, Verification { producer_epoch, guard, parked: vec![parked] });
         let transactional_id = transactional_id.to_owned();
-        let request = Request::AddPartitionsToTxn { transactional_id, producer_id, producer_epoch, partitions: vec![tp], verify_only: true };
+        let request = Request::AddPartitionsToTxn { transactional_id, producer_id, producer_epoch, partitions: vec![tp], verify_only: version == Version::One };
         self.ask(node, 0, request, Purpose::Verify { tp, producer_id, guard });
         Ok(())
     }

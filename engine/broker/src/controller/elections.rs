@@ -2,9 +2,10 @@
 //! unclean elections are asked for (A19) any live replica may lead instead, and what it lacks is gone.
 
 use super::Controller;
+use crate::coordinator::ReplyTo;
 use crate::metadata::{MetadataRecord, PartitionState};
 use crate::note::Note;
-use crate::protocol::{NodeId, Tp};
+use crate::protocol::{ErrorCode, NodeId, Response, Tp};
 
 impl Controller {
     fn partitions(&self) -> impl Iterator<Item = (Tp, &PartitionState)> {
@@ -47,6 +48,28 @@ impl Controller {
                 self.change(tp, old, vec![broker], Some(broker), entry, notes);
             }
         }
+    }
+
+    /// ElectLeaders (A22): a leader moves with no fault at all.
+    pub(super) fn elect_preferred(&mut self, to: ReplyTo, partitions: &[Tp]) {
+        let (mut entry, mut notes) = (Vec::new(), Vec::new());
+        let mut results = Vec::with_capacity(partitions.len());
+        for &tp in partitions {
+            let elected = match self.image.partition(tp) {
+                None => Err(ErrorCode::UnknownTopicOrPartition),
+                Some(old) => {
+                    let preferred = old.replicas[0];
+                    let may_lead = old.isr.contains(&preferred) && self.image.eligible(preferred);
+                    if may_lead {
+                        self.change(tp, old, old.isr.clone(), Some(preferred), &mut entry, &mut notes);
+                    }
+                    may_lead.then_some(()).ok_or(ErrorCode::LeaderNotAvailable)
+                }
+            };
+            results.push((tp, elected));
+        }
+        self.decide(entry, notes);
+        self.reply_committed(to, Response::ElectLeaders { partitions: results });
     }
 
     /// The first replica in order of preference that is in sync and alive.

@@ -163,7 +163,16 @@ impl Controller {
             return self.begin_voting();
         }
         self.begin_sessions();
+        self.finalise_features();
         self.fence_former_resident();
+    }
+
+    /// A cluster begins with the newest version it is set to; later only an operator raises it.
+    pub(super) fn finalise_features(&mut self) {
+        let version = self.config.transaction_version;
+        if self.image.brokers.is_empty() && version > 1 && self.image.transaction_version < version {
+            self.decide(vec![MetadataRecord::TransactionVersion { version }], Vec::new());
+        }
     }
 
     pub(super) fn append_entry(&mut self, entry: &[MetadataRecord]) {

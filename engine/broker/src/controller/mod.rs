@@ -93,6 +93,9 @@ impl Controller {
             Request::FetchMetadata { broker, from, wait_ms_max } => self.fetch_metadata(to, broker, from, wait_ms_max),
             Request::AllocateProducerIds { broker, broker_epoch } => self.allocate_producer_ids(to, broker, broker_epoch),
             Request::CreateTopics { topics } => self.create_topics(to, topics),
+            Request::CreatePartitions { topics } => self.create_partitions(to, topics),
+            Request::ElectLeaders { partitions } => self.elect_preferred(to, &partitions),
+            Request::AlterConfigs { topics } => self.alter_configs(to, topics),
             _ => self.reply(to, Response::Error(ErrorCode::UnsupportedVersion)),
         }
     }

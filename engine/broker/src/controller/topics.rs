@@ -1,10 +1,11 @@
-//! Topics. The internal ones come into being with the first `CreateTopics`.
+//! Topics. The internal ones come into being with the first `CreateTopics`, which may ask for nothing else.
 
 use super::Controller;
 use crate::coordinator::ReplyTo;
 use crate::metadata::{MetadataRecord, PartitionState};
 use crate::note::Note;
-use crate::protocol::{CONSUMER_OFFSETS, ErrorCode, NodeId, Response, TRANSACTION_STATE, TopicId, TopicSpec, Tp};
+use crate::protocol::{CONSUMER_OFFSETS, ErrorCode, NodeId, Response, TRANSACTION_STATE, TopicConfig, TopicId, TopicSpec, Tp};
+use std::ops::Range;
 
 impl Controller {
     /// Topics that exist already are told with `TopicAlreadyExists`. `NotEnoughReplicas`: fewer brokers are registered than replicas were asked for, or
@@ -22,6 +23,17 @@ impl Controller {
             results.push((spec.name, result));
         }
         self.reply_committed(to, Response::CreateTopics { results });
+    }
+
+    /// Sets topics to something else, each by itself.
+    pub(super) fn alter_configs(&mut self, to: ReplyTo, topics: Vec<(String, TopicConfig)>) {
+        let mut results = Vec::with_capacity(topics.len());
+        for (name, config) in topics {
+            let topic = self.image.names.get(&name).copied().ok_or(ErrorCode::UnknownTopicOrPartition);
+            let set = topic.map(|topic| self.decide(vec![MetadataRecord::TopicConfigured { topic, config }], Vec::new()));
+            results.push((name, set));
+        }
+        self.reply_committed(to, Response::AlterConfigs { results });
     }
 
     fn missing_internal_topics(&self, asked: &[TopicSpec]) -> Vec<TopicSpec> {
@@ -48,15 +60,54 @@ impl Controller {
         let mut entry = vec![MetadataRecord::TopicCreated { topic, spec: spec.clone() }];
         let mut notes =
             vec![Note::TopicCreated { topic, name: spec.name.clone(), partitions: spec.partitions, replication: spec.replication, min_isr: spec.min_isr }];
-        for partition in 0..spec.partitions {
+        self.place_all(topic, 0..spec.partitions, spec.replication as usize, &mut entry, &mut notes)?;
+        self.decide(entry, notes);
+        Ok(topic)
+    }
+
+    fn place_all(
+        &self,
+        topic: TopicId,
+        partitions: Range<u32>,
+        replication: usize,
+        entry: &mut Vec<MetadataRecord>,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), ErrorCode> {
+        for partition in partitions {
             let tp = Tp { topic, partition };
-            let state = self.place(tp, spec.replication as usize)?;
+            let state = self.place(tp, replication)?;
             let leader = state.leader.expect("placed with one");
             notes.push(Note::LeaderElected { tp, leader, leader_epoch: 0, isr: state.isr.clone(), unclean: false });
             entry.push(MetadataRecord::PartitionChanged { tp, state });
         }
+        Ok(())
+    }
+
+    /// Each topic by itself. A count that is not above the present one is `InvalidRecord` (Kafka: INVALID_PARTITIONS); keys go elsewhere from then on.
+    pub(super) fn create_partitions(&mut self, to: ReplyTo, topics: Vec<(String, u32)>) {
+        let grown = |(name, count): (String, u32)| {
+            let result = self.grow(&name, count);
+            (name, result)
+        };
+        let results = topics.into_iter().map(grown).collect();
+        self.reply_committed(to, Response::CreatePartitions { results });
+    }
+
+    fn grow(&mut self, name: &str, count: u32) -> Result<(), ErrorCode> {
+        let topic = *self.image.names.get(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        // Who coordinates what follows from their number.
+        if [CONSUMER_OFFSETS, TRANSACTION_STATE].contains(&name) {
+            return Err(ErrorCode::InvalidTopic);
+        }
+        let held = &self.image.topics[&topic];
+        let present = u32::try_from(held.partitions.len()).expect("partitions are numbered in u32");
+        if count <= present {
+            return Err(ErrorCode::InvalidRecord);
+        }
+        let (mut entry, mut notes) = (Vec::new(), Vec::new());
+        self.place_all(topic, present..count, held.spec.replication as usize, &mut entry, &mut notes)?;
         self.decide(entry, notes);
-        Ok(topic)
+        Ok(())
     }
 
     /// Replicas in stripes over all registered brokers; those alive are in sync from the start.

@@ -84,6 +84,10 @@ pub trait View {
     fn coordinator_partition(&self, topic: &str, key: &str) -> Option<Tp>;
     /// Takes a fresh producer id from this broker's block; `None` while it waits for one from the controller.
     fn next_producer_id(&mut self) -> Option<i64>;
+    /// At which version transactions are finalised.
+    fn transaction_version(&self) -> u8 {
+        1
+    }
 }
 
 /// Common shape of both coordinators.

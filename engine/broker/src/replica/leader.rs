@@ -18,8 +18,8 @@ pub(crate) struct Follower {
     last_fetch_ms: u64,
     /// Our end at its last fetch.
     last_fetch_end: i64,
-    /// The high watermark it was told.
-    pub told_high_watermark: i64,
+    /// The high watermark and the log start it was told.
+    pub told: (i64, i64),
 }
 
 /// A wish for another ISR that the controller has not answered for good.
@@ -75,7 +75,7 @@ impl Leader {
             caught_up_ms: isr.contains(&node).then_some(now_ms),
             last_fetch_ms: now_ms,
             last_fetch_end: i64::MAX,
-            told_high_watermark: -1,
+            told: (-1, 0),
         };
         Leader {
             epoch_start,

@@ -47,6 +47,8 @@ pub(crate) struct Cut {
 pub(crate) struct Log {
     tp: Tp,
     segments: Vec<Segment>,
+    /// Records below are gone, or may go with their segment (A64).
+    start: i64,
     end: i64,
     written: i64,
     synced: i64,
@@ -62,7 +64,12 @@ pub(crate) fn segment_file(tp: Tp, base: i64) -> String {
 
 impl Log {
     pub fn new(tp: Tp) -> Self {
-        Log { tp, segments: Vec::new(), end: 0, written: 0, synced: 0, in_flight: VecDeque::new(), next_ticket: 0 }
+        Log { tp, segments: Vec::new(), start: 0, end: 0, written: 0, synced: 0, in_flight: VecDeque::new(), next_ticket: 0 }
+    }
+
+    /// First offset kept.
+    pub fn start(&self) -> i64 {
+        self.start
     }
 
     pub fn end(&self) -> i64 {
@@ -98,9 +105,52 @@ impl Log {
         self.segments.iter().map(|segment| segment.file.as_str())
     }
 
-    /// Whether `len` more bytes need a new segment.
-    pub fn must_roll(&self, len: u64, segment_bytes: u64) -> bool {
-        self.segments.last().is_none_or(|segment| segment.len > 0 && segment.len + len > segment_bytes)
+    /// Whether a batch needs a new segment: the active one is full, or its first record too old beside this one.
+    pub fn must_roll(&self, batch: &BatchHeader, segment_bytes: u64, segment_ms: Option<u64>) -> bool {
+        let Some(segment) = self.segments.last() else { return true };
+        let Some(first) = segment.entries.first() else { return false };
+        let apart_ms = batch.newest_timestamp_ms.saturating_sub(first.header.newest_timestamp_ms);
+        segment.len + u64::from(batch.len) > segment_bytes || segment_ms.is_some_and(|max_ms| apart_ms > i64::try_from(max_ms).unwrap_or(i64::MAX))
+    }
+
+    /// Where the segment begins that is appended to.
+    pub fn active_base(&self) -> Option<i64> {
+        self.segments.last().map(|segment| segment.base)
+    }
+
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Moves the start forward; returns the files of segments that are wholly below it, which are no longer part of the log. The active one stays.
+    pub fn start_at(&mut self, start: i64) -> Vec<String> {
+        assert!(start <= self.end, "a log starts at or before its end");
+        self.start = self.start.max(start);
+        let gone = self.segments.windows(2).take_while(|pair| pair[1].base <= self.start).count();
+        self.segments.drain(..gone).map(|segment| segment.file).collect()
+    }
+
+    /// Drops everything and goes on at `start`, which is beyond the end; returns the files that are no longer part of the log.
+    pub fn restart_at(&mut self, start: i64) -> Vec<String> {
+        assert!(start > self.end, "nothing that is kept elsewhere is dropped");
+        (self.start, self.end, self.written, self.synced) = (start, start, start, start);
+        self.segments.drain(..).map(|segment| segment.file).collect()
+    }
+
+    /// Takes the cleaned batches of neighbouring segments for those segments (A65). The new one has the first one's file; returns the files of the
+    /// others.
+    pub fn replace_segments(&mut self, bases: &[i64], batches: &[Batch]) -> Vec<String> {
+        let first = self.segments.iter().position(|segment| segment.base == bases[0]).expect("a segment that is cleaned is there");
+        let old = &self.segments[first..first + bases.len()];
+        assert!(old.iter().map(|segment| segment.base).eq(bases.iter().copied()), "segments that are cleaned together are neighbours");
+        let mut segment = Segment { base: bases[0], file: old[0].file.clone(), len: 0, entries: Vec::with_capacity(batches.len()) };
+        let others = old[1..].iter().map(|segment| segment.file.clone()).collect();
+        for batch in batches {
+            segment.entries.push(Entry { header: *batch.header(), position: segment.len });
+            segment.len += u64::from(batch.header().len);
+        }
+        self.segments.splice(first..first + bases.len(), [segment]);
+        others
     }
 
     /// Begins a segment at the end; returns the file of the segment before, to be made durable in the background (A2).
@@ -142,9 +192,10 @@ impl Log {
 
     /// Takes over a segment that recovery read: it and what it holds are in the page cache.
     pub fn recovered_segment(&mut self, segment: Segment) {
-        if let Some(last) = segment.entries.last() {
-            self.end = last.header.next_offset();
+        if self.segments.is_empty() {
+            self.start = segment.base;
         }
+        self.end = segment.entries.last().map_or(segment.base, |last| last.header.next_offset());
         self.written = self.end;
         self.segments.push(segment);
     }
@@ -166,7 +217,8 @@ impl Log {
             }
             break;
         }
-        self.end = self.segments.last().map_or(0, |segment| segment.entries.last().map_or(segment.base, |entry| entry.header.next_offset()));
+        self.end = self.segments.last().map_or(to, |segment| segment.entries.last().map_or(segment.base, |entry| entry.header.next_offset()));
+        self.start = self.start.min(self.end);
         self.written = self.written.min(self.end);
         self.synced = self.synced.min(self.end);
         for append in &mut self.in_flight {

@@ -1,5 +1,6 @@
 //! One replica of a partition: its log, what the log says of epochs and producers, and its role. Every fact is kept per replica, as Kafka keeps it.
 
+pub(crate) mod cleaning;
 pub(crate) mod epochs;
 pub(crate) mod leader;
 pub(crate) mod log;
@@ -9,11 +10,11 @@ pub(crate) mod recovery;
 use crate::batch::Batch;
 use crate::broker::{BrokerOutbox, DiskOp};
 use crate::note::Note;
-use crate::protocol::{NodeId, Tp};
+use crate::protocol::{NodeId, TopicConfig, Tp};
 use epochs::EpochCache;
 use leader::Leader;
 use log::Log;
-use producers::Producers;
+use producers::{Producers, Snapshot};
 
 /// What the metadata makes of a replica.
 #[derive(Debug)]
@@ -43,6 +44,18 @@ pub(crate) struct Replica {
     /// Of the role; `None` before the first.
     pub leader_epoch: Option<u32>,
     pub partition_epoch: u32,
+    /// Of its topic, as far as this broker has heard.
+    pub config: TopicConfig,
+    pub compacted: bool,
+    /// What retention and compaction took of the producers' batches.
+    pub gone: Option<Snapshot>,
+    /// Below it only the last record of each key is left (A65).
+    pub cleaned_to: i64,
+}
+
+/// `3-0/producers.snapshot`. (Kafka has one for each segment.)
+pub(crate) fn snapshot_file(tp: Tp) -> String {
+    format!("{}-{}/producers.snapshot", tp.topic.0, tp.partition)
 }
 
 /// `3-0/leader-epoch-checkpoint`.
@@ -62,6 +75,10 @@ impl Replica {
             role: Role::Idle,
             leader_epoch: None,
             partition_epoch: 0,
+            config: TopicConfig::default(),
+            compacted: false,
+            gone: None,
+            cleaned_to: 0,
         }
     }
 
@@ -80,13 +97,66 @@ impl Replica {
     }
 
     pub fn last_stable_offset(&self) -> i64 {
-        self.producers.last_stable_offset(self.high_watermark)
+        self.producers.last_stable_offset(self.high_watermark).max(self.log.start())
+    }
+
+    /// Remembers what the batches below `offset` say of producers: they will go.
+    pub fn keep_producers_of(&mut self, offset: i64, io: &mut BrokerOutbox) {
+        let snapshot = self.snapshot_at(offset);
+        io.replace(&snapshot_file(self.tp), snapshot.encode(), DiskOp::Applied);
+        self.gone = Some(snapshot);
+    }
+
+    /// Compaction may have gone further than that already: then as far as it went.
+    fn snapshot_at(&self, offset: i64) -> Snapshot {
+        let offset = self.gone.as_ref().map_or(offset, |gone| gone.offset.max(offset));
+        let headers = self.log.entries().map(|entry| &entry.header).take_while(|header| header.base_offset < offset);
+        Producers::rebuild(self.gone.as_ref(), headers, offset).snapshot(offset)
+    }
+
+    /// Rebuilt from the headers that are left.
+    fn rebuild_producers(&mut self) {
+        self.producers = Producers::rebuild(self.gone.as_ref(), self.log.entries().map(|entry| &entry.header), self.high_watermark);
+    }
+
+    /// Gives up the records below `start` (A64): those that reach the high watermark, or that a leader gave up. True if there was something.
+    pub fn start_at(&mut self, start: i64, io: &mut BrokerOutbox) -> bool {
+        if start <= self.log.start() {
+            return false;
+        }
+        assert!(start <= self.high_watermark, "what is not committed is not given up");
+        let kept_from = self.log.segments().iter().map(|segment| segment.base).take_while(|&base| base <= start).last().unwrap_or(start);
+        let snapshot = self.snapshot_at(kept_from);
+        let files = self.log.start_at(start);
+        if !files.is_empty() {
+            // First what they say of producers, and where the log goes on should nothing be left of it.
+            io.replace(&snapshot_file(self.tp), snapshot.encode(), DiskOp::Retired { files });
+            self.gone = Some(snapshot);
+        }
+        self.producers.forget_aborted_before(start);
+        io.note(Note::LogStartMoved { tp: self.tp, log_start: start });
+        true
+    }
+
+    /// The leader's log begins behind our end: what we have is gone there.
+    pub fn restart_at(&mut self, start: i64, io: &mut BrokerOutbox) {
+        for file in self.log.restart_at(start) {
+            io.remove(&file, DiskOp::Applied);
+        }
+        self.epochs = EpochCache::default();
+        self.checkpoint_epochs(io);
+        self.producers = Producers::default();
+        if self.gone.take().is_some() {
+            io.remove(&snapshot_file(self.tp), DiskOp::Applied);
+        }
+        (self.high_watermark, self.recovery_point, self.cleaned_to) = (start, start, start);
+        io.note(Note::LogStartMoved { tp: self.tp, log_start: start });
     }
 
     /// Appends a batch whose offset and epoch are set.
     pub fn append(&mut self, batch: &Batch, as_leader: bool, segment_bytes: u64, io: &mut BrokerOutbox) {
         let header = batch.header();
-        if self.log.must_roll(u64::from(header.len), segment_bytes)
+        if self.log.must_roll(header, self.config.segment_bytes.unwrap_or(segment_bytes), self.config.segment_ms)
             && let Some((file, end)) = self.log.roll()
         {
             io.sync(vec![file], DiskOp::RolledSync { tp: self.tp, end });
@@ -133,8 +203,14 @@ impl Replica {
         if self.epochs.truncate(end) {
             self.checkpoint_epochs(io);
         }
+        self.cleaned_to = self.cleaned_to.min(end);
+        // Only an unclean election cuts so deep; of what was compacted there, nothing is known any more.
+        if self.gone.as_ref().is_some_and(|gone| gone.offset > end) {
+            self.gone = None;
+            io.remove(&snapshot_file(self.tp), DiskOp::Applied);
+        }
         if cut.removed > 0 {
-            self.producers = Producers::rebuild(self.log.entries().map(|entry| &entry.header), self.high_watermark);
+            self.rebuild_producers();
         }
         io.note(Note::Truncated { tp: self.tp, end, removed: cut.removed });
     }

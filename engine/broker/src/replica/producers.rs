@@ -3,12 +3,14 @@
 
 use crate::batch::{BatchHeader, ControlKind};
 use crate::protocol::{ErrorCode, ProducerEpoch, ProducerId};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`.
 const BATCHES_RETAINED: usize = 5;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 struct SeenBatch {
     first_sequence: i32,
     last_sequence: i32,
@@ -16,9 +18,11 @@ struct SeenBatch {
     last_offset: i64,
 }
 
-#[derive(Debug)]
+#[derive(Serialize, Deserialize, Debug, Clone)]
 struct ProducerEntry {
     epoch: ProducerEpoch,
+    /// Of its newest batch.
+    timestamp_ms: i64,
     batches: VecDeque<SeenBatch>,
     /// First offset of the open transaction.
     open: Option<i64>,
@@ -27,7 +31,7 @@ struct ProducerEntry {
 }
 
 /// An aborted transaction in this partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Aborted {
     pub producer_id: ProducerId,
     pub first: i64,
@@ -48,7 +52,8 @@ pub(crate) enum Verdict {
     },
 }
 
-#[derive(Debug, Default)]
+/// Everything known of producers.
+#[derive(Serialize, Deserialize, Debug, Default, Clone)]
 pub(crate) struct Producers {
     entries: BTreeMap<ProducerId, ProducerEntry>,
     /// First offsets of open transactions.
@@ -57,6 +62,33 @@ pub(crate) struct Producers {
     unreplicated: VecDeque<(i64, i64)>,
     /// In order of their markers.
     aborted: Vec<Aborted>,
+}
+
+/// What batches below an offset say of producers, when the batches themselves are gone (A31: retention and compaction do not forget a producer,
+/// KAFKA-7190). The offset is at or below the high watermark.
+#[derive(Serialize, Deserialize, Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub offset: i64,
+    producers: Producers,
+}
+
+impl Snapshot {
+    pub fn encode(&self) -> Bytes {
+        Bytes::from(postcard::to_stdvec(self).expect("a snapshot has no unserialisable part"))
+    }
+
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+/// The last of a producer that compaction must keep, else its next batch would not be known as its next (A65).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastOf {
+    /// Its last data batch ends here.
+    Data(i64),
+    /// A marker raised its epoch since.
+    Marker(ProducerEpoch),
 }
 
 /// `sequence + by`, wrapping from `i32::MAX` to 0.
@@ -95,6 +127,17 @@ impl Producers {
         }
     }
 
+    /// Judges a marker of version 2 (A42): its epoch is above that of the records it ends. Once it is written, a retry finds nothing open.
+    pub fn check_raised(&self, producer_id: ProducerId, producer_epoch: ProducerEpoch) -> Result<(), ErrorCode> {
+        let is_stale = |entry: &ProducerEntry| entry.open.is_some() && producer_epoch <= entry.epoch;
+        if self.entries.get(&producer_id).is_some_and(is_stale) { Err(ErrorCode::InvalidProducerEpoch) } else { Ok(()) }
+    }
+
+    /// Whether anything is known of a producer.
+    pub fn knows(&self, producer_id: ProducerId) -> bool {
+        self.entries.contains_key(&producer_id)
+    }
+
     /// Remembers who wrote the last marker of a producer.
     pub fn marked_by(&mut self, producer_id: ProducerId, coordinator_epoch: u32) {
         if let Some(entry) = self.entries.get_mut(&producer_id) {
@@ -112,8 +155,15 @@ impl Producers {
         if header.producer_id < 0 {
             return;
         }
-        let new = || ProducerEntry { epoch: header.producer_epoch, batches: VecDeque::new(), open: None, coordinator_epoch: 0 };
+        let new = || ProducerEntry {
+            epoch: header.producer_epoch,
+            timestamp_ms: header.newest_timestamp_ms,
+            batches: VecDeque::new(),
+            open: None,
+            coordinator_epoch: 0,
+        };
         let entry = self.entries.entry(header.producer_id).or_insert_with(new);
+        entry.timestamp_ms = header.newest_timestamp_ms;
         if header.producer_epoch > entry.epoch {
             entry.epoch = header.producer_epoch;
             entry.batches.clear();
@@ -126,11 +176,12 @@ impl Producers {
             if entry.batches.len() == BATCHES_RETAINED {
                 entry.batches.pop_front();
             }
-            let last_sequence = advance(header.first_sequence, header.record_count - 1);
+            let last_sequence = advance(header.first_sequence, header.last_offset_delta);
             let (base_offset, last_offset) = (header.base_offset, header.last_offset());
             entry.batches.push_back(SeenBatch { first_sequence: header.first_sequence, last_sequence, base_offset, last_offset });
         }
-        if header.transactional && entry.open.is_none() {
+        // Compaction leaves an empty batch where all was aborted or overwritten: its marker may be gone already.
+        if header.transactional && header.record_count > 0 && entry.open.is_none() {
             entry.open = Some(header.base_offset);
             self.open.insert(header.base_offset);
         }
@@ -176,14 +227,44 @@ impl Producers {
         found
     }
 
-    /// Rebuilds all of it from the headers of a log.
-    pub fn rebuild<'a>(headers: impl Iterator<Item = &'a BatchHeader>, high_watermark: i64) -> Self {
-        let mut producers = Producers::default();
-        for header in headers {
+    /// Rebuilds all of it from what is known of the batches that are gone, and the headers of the log.
+    pub fn rebuild<'a>(gone: Option<&Snapshot>, headers: impl Iterator<Item = &'a BatchHeader>, high_watermark: i64) -> Self {
+        let from = gone.map_or(0, |gone| gone.offset);
+        let mut producers = gone.map_or_else(Producers::default, |gone| gone.producers.clone());
+        for header in headers.filter(|header| header.base_offset >= from) {
             producers.learn(header);
             producers.replicated(high_watermark);
         }
         producers
+    }
+
+    /// As of `offset`, which they were rebuilt up to.
+    pub fn snapshot(mut self, offset: i64) -> Snapshot {
+        self.replicated(i64::MAX);
+        Snapshot { offset, producers: self }
+    }
+
+    /// Producers that wrote nothing for so long, by the clock of their records, are unknown again (A31).
+    pub fn forget_expired(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.entries.retain(|_, entry| entry.open.is_some() || now_ms.saturating_sub(entry.timestamp_ms) < expiration_ms);
+    }
+
+    /// The last that each producer wrote.
+    pub fn last_of_each(&self) -> BTreeMap<ProducerId, LastOf> {
+        let last = |entry: &ProducerEntry| entry.batches.back().map_or(LastOf::Marker(entry.epoch), |seen| LastOf::Data(seen.last_offset));
+        self.entries.iter().map(|(&producer_id, entry)| (producer_id, last(entry))).collect()
+    }
+
+    /// Whether a batch belongs to an aborted transaction.
+    pub fn is_aborted(&self, producer_id: ProducerId, offset: i64) -> bool {
+        let from = self.aborted.partition_point(|aborted| aborted.last < offset);
+        self.aborted[from..].iter().any(|aborted| aborted.producer_id == producer_id && aborted.first <= offset)
+    }
+
+    /// Nothing below is read any more.
+    pub fn forget_aborted_before(&mut self, log_start: i64) {
+        let gone = self.aborted.partition_point(|aborted| aborted.last < log_start);
+        self.aborted.drain(..gone);
     }
 }
 

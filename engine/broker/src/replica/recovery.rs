@@ -4,7 +4,7 @@
 use super::Replica;
 use super::epochs::EpochCache;
 use super::log::{Entry, Segment};
-use super::producers::Producers;
+use super::producers::Snapshot;
 use crate::batch::{Batch, BatchHeader};
 use crate::broker::{BrokerOutbox, DiskOp};
 use crate::note::Note;
@@ -17,21 +17,36 @@ pub(crate) struct Files {
     /// (first offset, file, length), by offset.
     pub segments: Vec<(i64, String, u64)>,
     pub epochs: Option<(String, u64)>,
+    pub producers: Option<(String, u64)>,
+}
+
+/// What the side files say of a replica, each with its own lag (A4).
+#[derive(Debug, Default)]
+pub(crate) struct Saved {
+    pub epochs: EpochCache,
+    pub high_watermark: i64,
+    pub log_start: i64,
+    pub cleaned_to: i64,
+    pub gone: Option<Snapshot>,
 }
 
 /// A file's place in a replica, from its name.
 pub(crate) enum Place {
     Segment(Tp, i64),
     Epochs(Tp),
+    Producers(Tp),
 }
 
-/// Reads `3-0/00000000000000000042.log` or `3-0/leader-epoch-checkpoint`.
+/// Reads `3-0/00000000000000000042.log`, `3-0/leader-epoch-checkpoint` or `3-0/producers.snapshot`.
 pub(crate) fn place(name: &str) -> Option<Place> {
     let (directory, file) = name.split_once('/')?;
     let (topic, partition) = directory.split_once('-')?;
     let tp = Tp { topic: TopicId(topic.parse().ok()?), partition: partition.parse().ok()? };
     if file == "leader-epoch-checkpoint" {
         return Some(Place::Epochs(tp));
+    }
+    if file == "producers.snapshot" {
+        return Some(Place::Producers(tp));
     }
     Some(Place::Segment(tp, file.strip_suffix(".log")?.parse().ok()?))
 }
@@ -40,6 +55,11 @@ impl Replica {
     /// Takes over one segment's bytes. False: the log ends here; what follows must go.
     pub fn recover_segment(&mut self, base: i64, file: &str, bytes: &Bytes, clean: bool, io: &mut BrokerOutbox) -> bool {
         let first = self.log.active_file().is_none();
+        // A crash came between compaction's merge of this segment into the one before and its removal.
+        if !first && base < self.log.end() {
+            io.remove(file, DiskOp::Applied);
+            return true;
+        }
         // A hole: the segment before lost whole batches at its end, so that it does not look torn.
         if !first && base != self.log.end() {
             io.remove(file, DiskOp::Applied);
@@ -61,8 +81,19 @@ impl Replica {
     }
 
     /// All segments are read: epochs and producers follow from the headers.
-    pub fn recovered(&mut self, epochs: EpochCache, high_watermark: i64, clean: bool, io: &mut BrokerOutbox) {
+    pub fn recovered(&mut self, saved: Saved, clean: bool, io: &mut BrokerOutbox) {
+        let Saved { epochs, high_watermark, log_start, cleaned_to, gone } = saved;
+        if let Some(gone) = gone.as_ref().filter(|gone| gone.offset > 0 && self.log.segments().is_empty()) {
+            // Retention took all there was.
+            self.log.restart_at(gone.offset);
+        }
         let end = self.log.end();
+        for file in self.log.start_at(log_start.min(end)) {
+            io.remove(&file, DiskOp::Applied);
+        }
+        self.cleaned_to = cleaned_to.min(end);
+        // Of a log that lost more than was replicated: nothing to go by.
+        self.gone = gone.filter(|gone| gone.offset <= end);
         let saved = epochs.clone();
         self.epochs = epochs;
         self.epochs.truncate(end);
@@ -72,9 +103,10 @@ impl Replica {
         if self.epochs != saved {
             self.checkpoint_epochs(io);
         }
-        self.high_watermark = high_watermark.min(end);
+        self.high_watermark = high_watermark.min(end).max(self.log.start());
         self.recovery_point = self.recovery_point.min(end);
-        self.producers = Producers::rebuild(self.log.entries().map(|entry| &entry.header), self.high_watermark);
+        self.rebuild_producers();
+        self.producers.forget_aborted_before(self.log.start());
         io.note(Note::Recovered { tp: self.tp, end, clean });
     }
 }
@@ -82,7 +114,7 @@ impl Replica {
 /// The header of the batch at the head of `bytes`, if it is all there, follows `end`, and (unless trusted) has the right CRC.
 fn whole_batch(bytes: &Bytes, end: i64, trusted: bool) -> Option<BatchHeader> {
     let header = BatchHeader::read(bytes)?;
-    if header.len as usize > bytes.len() || header.base_offset < end || header.record_count == 0 {
+    if header.len as usize > bytes.len() || header.base_offset < end {
         return None;
     }
     if !trusted {

@@ -25,6 +25,7 @@ pub struct Cluster {
     /// Leaders of all partitions there are.
     pub leaders: BTreeMap<Tp, Option<NodeId>>,
     pub producer_ids: VecDeque<i64>,
+    pub transaction_version: u8,
 }
 
 impl View for Cluster {
@@ -39,6 +40,9 @@ impl View for Cluster {
     }
     fn next_producer_id(&mut self) -> Option<i64> {
         self.producer_ids.pop_front()
+    }
+    fn transaction_version(&self) -> u8 {
+        self.transaction_version
     }
 }
 
@@ -94,7 +98,7 @@ impl Driver {
             coordinator: make(1, config),
             leader_epoch: 1,
             now: Now { monotonic_ms: 1_000, wall_ms: 1_700_000_000_000 },
-            cluster: Cluster { leaders, producer_ids: (1_000..2_000).collect() },
+            cluster: Cluster { leaders, producer_ids: (1_000..2_000).collect(), transaction_version: 1 },
             durable: Vec::new(),
             in_flight: VecDeque::new(),
             refuse_appends: None,

@@ -16,6 +16,8 @@ pub struct ClientConfig {
     pub connect_timeout_ms: u64,
     /// Longest wait for an answer; then the connection is closed and the outcome is unknown.
     pub request_timeout_ms: u64,
+    /// The newest version of transactions it speaks: 1, or 2 (KIP-890) where the cluster is finalised at it.
+    pub transaction_version_max: u8,
     /// For sends without a deadline of their own (those of a transaction) and for opening a producer.
     pub delivery_timeout_ms: u64,
     /// Between two tries; doubles up to ten times that.
@@ -52,6 +54,7 @@ impl Default for ClientConfig {
             durable: Durability::PageCache,
             connect_timeout_ms: 1_000,
             request_timeout_ms: 3_000,
+            transaction_version_max: 2,
             delivery_timeout_ms: 10_000,
             retry_backoff_ms: 50,
             metadata_age_ms_max: 30_000,

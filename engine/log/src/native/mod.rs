@@ -3,6 +3,7 @@
 //! A [`Native`] is cheap to clone and shares one metadata cache; producers, readers and sessions made from it have connections of their own, so that
 //! none waits behind another's long poll. Their background tasks end when they are dropped.
 
+mod admin;
 mod alarm;
 mod cluster;
 mod config;

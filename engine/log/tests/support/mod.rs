@@ -113,6 +113,7 @@ pub struct Cluster {
     processes: Vec<Process>,
     addresses: BTreeMap<NodeId, String>,
     embedded: bool,
+    transaction_version: u8,
     pub notebook: Arc<Notebook>,
 }
 
@@ -124,7 +125,13 @@ impl Cluster {
     /// Controller and one broker in one process, every append synced.
     pub async fn embedded(disk: Arc<dyn Disk>) -> Cluster {
         let address = free_address().await;
-        Cluster::start(vec![(address, vec![0, 1], disk)], true).await
+        Cluster::start(vec![(address, vec![0, 1], disk)], true, 1).await
+    }
+
+    /// The same, with transactions of version 2 (A42).
+    pub async fn embedded_v2(disk: Arc<dyn Disk>) -> Cluster {
+        let address = free_address().await;
+        Cluster::start(vec![(address, vec![0, 1], disk)], true, 2).await
     }
 
     /// A controller and three brokers, each a process.
@@ -133,13 +140,13 @@ impl Cluster {
         for node in 0..4 {
             processes.push((free_address().await, vec![node], Arc::new(MemoryDisk::default()) as Arc<dyn Disk>));
         }
-        Cluster::start(processes, false).await
+        Cluster::start(processes, false, 1).await
     }
 
-    async fn start(processes: Vec<(String, Vec<NodeId>, Arc<dyn Disk>)>, embedded: bool) -> Cluster {
+    async fn start(processes: Vec<(String, Vec<NodeId>, Arc<dyn Disk>)>, embedded: bool, transaction_version: u8) -> Cluster {
         let addresses = processes.iter().flat_map(|(address, nodes, _)| nodes.iter().map(|node| (*node, address.clone()))).collect();
         let processes = processes.into_iter().map(|(listen, nodes, disk)| Process { listen, nodes, disk, life: 0, running: None }).collect();
-        let mut cluster = Cluster { processes, addresses, embedded, notebook: Arc::default() };
+        let mut cluster = Cluster { processes, addresses, embedded, transaction_version, notebook: Arc::default() };
         for process in 0..cluster.processes.len() {
             cluster.restart(process);
         }
@@ -148,11 +155,11 @@ impl Cluster {
 
     /// Starts a process that does not run.
     pub fn restart(&mut self, process: usize) {
-        let (embedded, notebook, addresses) = (self.embedded, self.notebook.clone(), self.addresses.clone());
+        let (embedded, version, notebook, addresses) = (self.embedded, self.transaction_version, self.notebook.clone(), self.addresses.clone());
         let process = &mut self.processes[process];
         assert!(process.running.is_none(), "it runs already");
         process.life += 1;
-        let cores = process.nodes.iter().map(|node| (*node, core(*node, &addresses[node], embedded))).collect();
+        let cores = process.nodes.iter().map(|node| (*node, core(*node, &addresses[node], embedded, version))).collect();
         let (stopper, stop) = stop_channel();
         let config = HostConfig::new(process.listen.clone(), addresses);
         let host = host::run(config, cores, process.disk.clone(), notebook, process.life, stop);
@@ -205,11 +212,15 @@ impl Cluster {
     }
 }
 
-fn core(node: NodeId, address: &str, embedded: bool) -> Box<dyn Core> {
+fn core(node: NodeId, address: &str, embedded: bool, transaction_version: u8) -> Box<dyn Core> {
     match (node, embedded) {
-        (0, true) => Box::new(Controller::new(ControllerConfig::beside(1))),
+        (0, true) => Box::new(Controller::new(ControllerConfig { transaction_version, ..ControllerConfig::beside(1) })),
         (0, false) => Box::new(Controller::new(ControllerConfig::default())),
-        (_, true) => Box::new(Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(node, address) })),
+        (_, true) => {
+            // The cleaner looks often: only a topic that is compacted notices.
+            let config = BrokerConfig { fsync: FsyncPolicy::Always, cleaner_backoff_ms: 200, ..BrokerConfig::new(node, address) };
+            Box::new(Broker::new(config))
+        }
         (_, false) => Box::new(Broker::new(BrokerConfig::new(node, address))),
     }
 }

@@ -262,6 +262,7 @@ impl Controller {
         assert!(self.outcomes.is_empty(), "nobody waits for a controller that does not lead");
         self.io.note(Note::ControllerElected { epoch, end: first });
         self.decide(vec![MetadataRecord::ControllerElected { epoch, leader }], Vec::new());
+        self.finalise_features();
         self.restate_isrs();
         self.begin_sessions();
         for voter in self.voter().others() {

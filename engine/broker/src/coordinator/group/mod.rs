@@ -179,6 +179,8 @@ impl Coordinator for GroupCoordinator {
 
     fn handle(&mut self, now: Now, to: ReplyTo, request: Request, _view: &mut dyn View, out: &mut Vec<Effect>) {
         let mut step = Step { now, desk: &mut self.desk, out };
+        // The broker sees to what is different: who adds this partition to the transaction.
+        let request = if let Request::Tv2(request) = request { *request } else { request };
         match request {
             Request::JoinGroup { group, member_id, instance_id, session_timeout_ms, rebalance_timeout_ms, protocols } => {
                 let joiner = Joiner { member_id, instance_id, session_timeout_ms, rebalance_timeout_ms, protocols };

@@ -53,8 +53,13 @@ impl Transaction {
             started_ms: 0,
             updated_ms: 0,
             timed_out: false,
+            raised: None,
         };
-        self.go(step, id, facts, Some((to, Response::InitProducerId { producer_id, producer_epoch })));
+        let answer = match step.view.transaction_version() {
+            2.. => Response::InitProducerIdTv2 { producer_id, producer_epoch },
+            _ => Response::InitProducerId { producer_id, producer_epoch },
+        };
+        self.go(step, id, facts, Some((to, answer)));
     }
 
     /// The id has been idle for too long: nothing is known of it any more (A48).

@@ -68,7 +68,7 @@ impl Transaction {
 
     fn ask(&mut self, step: &mut Step<'_>, id: &str, node: NodeId, partitions: Vec<Tp>) {
         let facts = self.facts.as_ref().expect("a prepared transaction is known");
-        let commit = facts.state == State::PrepareCommit;
+        let (commit, is_raised) = (facts.state == State::PrepareCommit, facts.raised.is_some());
         let (producer_id, producer_epoch, coordinator_epoch) = (facts.producer_id, facts.producer_epoch, step.desk.leader_epoch);
         let token = step.token();
         let markers = self.markers.as_mut().expect("only a decided transaction has markers");
@@ -76,7 +76,10 @@ impl Transaction {
             markers.missing.insert(*tp, Some((token, node)));
         }
         step.desk.asked.insert(token, Asked { transactional_id: id.to_owned(), partitions: partitions.clone() });
-        let request = Request::WriteTxnMarkers { producer_id, producer_epoch, coordinator_epoch, commit, partitions };
+        let mut request = Request::WriteTxnMarkers { producer_id, producer_epoch, coordinator_epoch, commit, partitions };
+        if is_raised {
+            request = Request::Tv2(Box::new(request));
+        }
         step.out.push(Effect::Ask { token, to: node, request });
     }
 

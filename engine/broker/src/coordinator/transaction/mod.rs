@@ -1,4 +1,5 @@
-//! The transaction coordinator, transactions of version 1 (A38–A43, A45, A48).
+//! The transaction coordinator (A38–A43, A45, A48). Version 1 and version 2 (KIP-890) side by side, as each client's requests have it: version 2 adds a
+//! partition when its leader asks, and raises the epoch at every end.
 //!
 //! What is known of a transactional id is one value, [`Facts`]. A transition is a record with the next facts; until it is below the high watermark nobody
 //! is told, and every other request for the id is `ConcurrentTransactions`. Markers are sent once Prepare is durable, after the client has its answer, and
@@ -149,6 +150,10 @@ impl Coordinator for TransactionCoordinator {
 
     fn handle(&mut self, now: Now, to: ReplyTo, request: Request, view: &mut dyn View, out: &mut Vec<Effect>) {
         let mut step = Step { now, desk: &mut self.desk, view, out };
+        let (request, raises) = match request {
+            Request::Tv2(request) => (*request, true),
+            request => (request, false),
+        };
         let transactional_id = match &request {
             Request::InitProducerId { transactional_id: Some(id), .. } => id.clone(),
             Request::AddPartitionsToTxn { transactional_id, .. }
@@ -172,6 +177,9 @@ impl Coordinator for TransactionCoordinator {
             }
             Request::AddOffsetsToTxn { producer_id, producer_epoch, group, .. } => {
                 transaction.add_offsets(&mut step, to, id, (producer_id, producer_epoch), &group);
+            }
+            Request::EndTxn { producer_id, producer_epoch, commit, .. } if raises => {
+                transaction.end_and_raise(&mut step, to, id, (producer_id, producer_epoch), commit);
             }
             Request::EndTxn { producer_id, producer_epoch, commit, .. } => transaction.end(&mut step, to, id, (producer_id, producer_epoch), commit),
             other => unreachable!("{other:?} was refused above"),

@@ -3,10 +3,14 @@
 use crate::client::{ALL, batch, fetch_request, produce_request};
 use crate::world::World;
 use broker::protocol::{Isolation, OffsetSpec};
-use broker::{ErrorCode, NodeId, Note, Response, Tp};
+use broker::{BrokerConfig, ControllerConfig, ErrorCode, NodeId, Note, Response, Tp};
 
 pub fn three_brokers(seed: u64) -> (World, Tp, NodeId, [NodeId; 2]) {
-    let mut world = World::new(seed, 3);
+    three_brokers_with(seed, BrokerConfig::new(1, "unset"), ControllerConfig::default())
+}
+
+pub fn three_brokers_with(seed: u64, broker: BrokerConfig, controller: ControllerConfig) -> (World, Tp, NodeId, [NodeId; 2]) {
+    let mut world = World::with_configs(seed, 3, broker, controller);
     let topic = world.create_topic("orders", 1, 3, 2);
     let tp = Tp { topic, partition: 0 };
     let leader = world.leader(tp).expect("a leader");

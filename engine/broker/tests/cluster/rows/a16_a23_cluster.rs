@@ -239,3 +239,92 @@ fn a05_a_disk_error_stops_the_broker_and_others_lead() {
     world.await_other_leader(tp, leader);
     let _: Tp = tp;
 }
+
+#[test]
+fn a38_the_first_who_looks_for_a_coordinator_has_its_topic_made() {
+    let mut world = World::new(38, 3);
+    let find = |kind| Request::FindCoordinator { kind, key: "anything".to_owned() };
+    let found = |world: &mut World, kind| {
+        let ticket = world.send_request(1, find(kind));
+        matches!(world.answer_to(ticket), Some(Response::FindCoordinator { .. }))
+    };
+    assert!(!found(&mut world, broker::protocol::CoordinatorKind::Group), "nobody has registered");
+    let mut tries = 0;
+    while !found(&mut world, broker::protocol::CoordinatorKind::Transaction) {
+        tries += 1;
+        assert!(tries < 200, "nobody ever created a topic, and there is none");
+        world.run_ms(50);
+    }
+    assert!(found(&mut world, broker::protocol::CoordinatorKind::Group));
+}
+
+#[test]
+fn a22_the_preferred_replica_leads_again_when_asked_and_only_in_sync() {
+    let (mut world, tp, preferred, _) = three_brokers(22);
+    let elect = Request::ElectLeaders { partitions: vec![tp] };
+    let elected = |result| Some(Response::ElectLeaders { partitions: vec![(tp, result)] });
+    world.kill(preferred);
+    let other = world.await_other_leader(tp, preferred);
+    assert_eq!(world.call(other, elect.clone()), elected(Err(ErrorCode::LeaderNotAvailable)), "it is dead");
+    world.start(preferred);
+    world.await_full_isr(tp, 3);
+    assert_eq!(world.leader(tp), Some(other), "a return by itself moves nothing");
+    assert_eq!(world.call(other, elect), elected(Ok(())));
+    world.run_until("it leads", 5_000, |world| world.leader(tp) == Some(preferred));
+    assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(0), "the ISR is as it was");
+}
+
+#[test]
+fn a26_without_a_controller_healthy_leaders_go_on_and_nothing_else_changes() {
+    let (mut world, tp, leader, _) = three_brokers(26);
+    world.kill(0);
+    for nth in 0..5 {
+        assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(nth));
+        world.run_ms(1_000);
+    }
+    let created = world.call(leader, Request::CreateTopics { topics: vec![crate::client::spec("trades", 1, 3, 2)] });
+    assert_eq!(created, Some(Response::Error(ErrorCode::RequestTimedOut)), "undecided: the controller may have heard");
+    world.kill(leader);
+    world.run_ms(10_000);
+    assert_eq!(world.leader(tp), None, "nobody elects");
+    world.start(0);
+    world.await_other_leader(tp, leader);
+}
+
+#[test]
+fn a27_partitions_grow_and_never_shrink() {
+    let (mut world, tp, leader, _) = three_brokers(27);
+    let grow = |count| Request::CreatePartitions { topics: vec![("orders".to_owned(), count)] };
+    let grown = |result| Some(Response::CreatePartitions { results: vec![("orders".to_owned(), result)] });
+    assert_eq!(world.call(leader, grow(1)), grown(Err(ErrorCode::InvalidRecord)));
+    assert_eq!(world.call(leader, grow(4)), grown(Ok(())));
+    let new = Tp { partition: 3, ..tp };
+    world.await_full_isr(new, 3);
+    assert_eq!(world.produce(new, &batch(&["a"]), ALL), Ok(0), "a key that lives here now has its past elsewhere");
+    assert_eq!(world.call(leader, grow(2)), grown(Err(ErrorCode::InvalidRecord)));
+    let Some(Response::Metadata { topics, .. }) = world.call(leader, Request::Metadata { topics: Some(vec!["orders".to_owned()]) }) else {
+        panic!("no answer")
+    };
+    assert_eq!(topics[0].partitions.len(), 4);
+    let internal = Request::CreatePartitions { topics: vec![("__consumer_offsets".to_owned(), 50)] };
+    let refused = world.call(leader, internal);
+    assert_eq!(refused, Some(Response::CreatePartitions { results: vec![("__consumer_offsets".to_owned(), Err(ErrorCode::InvalidTopic))] }));
+}
+
+#[test]
+fn a70_who_asks_for_a_topic_makes_it_where_that_is_on() {
+    for on in [false, true] {
+        let shape = broker::config::TopicShape { partitions: 1, replication: 1, min_isr: 1 };
+        let config = BrokerConfig { auto_create_topics: on.then_some(shape), ..BrokerConfig::new(1, "unset") };
+        let mut world = World::with_configs(70, 3, config, ControllerConfig::default());
+        world.create_topic("orders", 1, 3, 2);
+        let ask = Request::Metadata { topics: Some(vec!["odrers".to_owned()]) };
+        let Some(Response::Metadata { unknown, .. }) = world.call(1, ask.clone()) else { panic!("no answer") };
+        assert_eq!(unknown, ["odrers"], "told as unknown the first time");
+        world.run_ms(500);
+        let Some(Response::Metadata { topics, .. }) = world.call(1, ask) else { panic!("no answer") };
+        // Order and durability silently differ: one partition, one replica.
+        let replicas: Vec<usize> = topics.iter().flat_map(|topic| topic.partitions.iter().map(|partition| partition.replicas.len())).collect();
+        assert_eq!(replicas, if on { vec![1] } else { vec![] });
+    }
+}

@@ -13,7 +13,7 @@ pub async fn fresh(shared: &Shared, deadline_ms: u64) -> Result<Identity, Reason
     for attempt in 1.. {
         let answer = before(deadline_ms, shared.cluster.ask_any(&request)).await;
         match answer.map(|answer| answer.map_err(Failure::Broken).and_then(identity)) {
-            Some(Ok(identity)) => return Ok(identity),
+            Some(Ok((identity, _))) => return Ok(identity),
             Some(Err(Failure::Refused(code))) if !verdict::is_passing(code) => return Err(Reason::Answered(code)),
             Some(Err(_)) | None => shared.cluster.ask_another(),
         }
@@ -24,20 +24,20 @@ pub async fn fresh(shared: &Shared, deadline_ms: u64) -> Result<Identity, Reason
     Err(Reason::Deadline)
 }
 
-/// The next incarnation of a transactional id: fences the elder, waits out what it left open (A39).
+/// The next incarnation of a transactional id: fences the elder, waits out what it left open (A39). And whether its transactions are of version 2.
 pub async fn of_transactions(
     shared: &Shared,
     coordinator: &mut Coordinator,
     transactional_id: &str,
     timeout_ms: u32,
     deadline_ms: u64,
-) -> Result<Identity, Reason> {
+) -> Result<(Identity, bool), Reason> {
     let request = Request::InitProducerId { transactional_id: Some(transactional_id.to_owned()), transaction_timeout_ms: timeout_ms };
     let mut last = Reason::Deadline;
     for attempt in 1.. {
         let answer = before(deadline_ms, coordinator.ask(&shared.cluster, &request, 0)).await;
         match answer.map(|answer| answer.and_then(identity)) {
-            Some(Ok(identity)) => return Ok(identity),
+            Some(Ok((identity, offers_tv2))) => return Ok((identity, offers_tv2 && shared.config.transaction_version_max >= 2)),
             // Fenced here means that a newer incarnation came between: this call may still become the newest.
             Some(Err(Failure::Refused(code))) if !verdict::is_passing(code) && !is_fenced(code) => return Err(Reason::Answered(code)),
             Some(Err(failure)) => last = failure.reason(),
@@ -55,9 +55,10 @@ pub fn is_fenced(code: ErrorCode) -> bool {
     verdict::of_produce(code) == verdict::Class::Fenced
 }
 
-fn identity(response: Response) -> Result<Identity, Failure> {
+fn identity(response: Response) -> Result<(Identity, bool), Failure> {
     match response {
-        Response::InitProducerId { producer_id, producer_epoch } => Ok(Identity { id: producer_id, epoch: producer_epoch }),
+        Response::InitProducerId { producer_id, producer_epoch } => Ok((Identity { id: producer_id, epoch: producer_epoch }, false)),
+        Response::InitProducerIdTv2 { producer_id, producer_epoch } => Ok((Identity { id: producer_id, epoch: producer_epoch }, true)),
         other => Err(refused(&other)),
     }
 }

@@ -254,6 +254,10 @@ impl Sender {
             transactional_id: self.transaction.as_ref().map(|transaction| transaction.id().to_owned()),
             partitions: batches.into_iter().map(|(tp, _, bytes)| (tp, bytes)).collect(),
         };
+        let request = match &self.transaction {
+            Some(transaction) => transaction.in_version(request),
+            None => request,
+        };
         let arrivals = self.arrivals.clone();
         // The task may have ended.
         let departure = self.links.to(&leader.address).start(&request, 0, move |result| drop(arrivals.send(Arrival::Answer { call, result })));

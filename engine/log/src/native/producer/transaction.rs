@@ -27,6 +27,8 @@ pub struct Transaction {
     id: Arc<str>,
     coordinator: Arc<Mutex<Coordinator>>,
     identity: Identity,
+    /// The leaders add their partitions themselves.
+    is_tv2: bool,
     /// Which transaction of this session: a late answer must not count for the next.
     number: u64,
     added: BTreeSet<Tp>,
@@ -37,8 +39,8 @@ pub struct Transaction {
 
 impl Transaction {
     /// None open yet.
-    pub fn new(id: Arc<str>, coordinator: Arc<Mutex<Coordinator>>, identity: Identity) -> Self {
-        Transaction { id, coordinator, identity, number: 0, added: BTreeSet::new(), adding: false, failed: None, flush: None }
+    pub fn new(id: Arc<str>, coordinator: Arc<Mutex<Coordinator>>, identity: Identity, is_tv2: bool) -> Self {
+        Transaction { id, coordinator, identity, is_tv2, number: 0, added: BTreeSet::new(), adding: false, failed: None, flush: None }
     }
 
     /// The transactional id.
@@ -56,9 +58,14 @@ impl Transaction {
         self.flush = None;
     }
 
-    /// Does the partition belong to it?
+    /// May the partition's leader be sent to?
     pub fn has(&self, tp: Tp) -> bool {
-        self.added.contains(&tp)
+        self.is_tv2 || self.added.contains(&tp)
+    }
+
+    /// A request in this transaction's version.
+    pub fn in_version(&self, request: Request) -> Request {
+        if self.is_tv2 { Request::Tv2(Box::new(request)) } else { request }
     }
 
     /// Can it only be aborted?
@@ -94,7 +101,7 @@ impl Transaction {
 
     /// Adds what is wanted and does not belong to it yet.
     pub fn add(&mut self, shared: &Arc<Shared>, wanted: impl Iterator<Item = Tp>, arrivals: &mpsc::UnboundedSender<Arrival>) {
-        if self.adding || self.failed.is_some() {
+        if self.is_tv2 || self.adding || self.failed.is_some() {
             return;
         }
         let tps: Vec<Tp> = wanted.filter(|tp| !self.added.contains(tp)).collect();

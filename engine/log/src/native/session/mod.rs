@@ -1,4 +1,5 @@
-//! Transactions as librdkafka knows them (TV1, `kafka.md` A.5): one session per transactional id, one transaction at a time.
+//! Transactions (`kafka.md` A.5): one session per transactional id, one transaction at a time; of version 2 where the cluster offers it, else of version 1,
+//! the one librdkafka knows.
 //!
 //! Under TV1 a request that was never answered may still act on a *later* transaction of the same incarnation (A41). A session that has one outstanding,
 //! or sequences that are not resolved, takes a new incarnation before it goes on.
@@ -42,6 +43,10 @@ struct Core {
     id: Arc<str>,
     timeout_ms: u32,
     identity: Identity,
+    /// Who it is from the next transaction on, if the end of this one raised the epoch.
+    next: Option<Identity>,
+    /// Transactions of version 2 (A42): every end raises the epoch, so that nothing of one transaction can act on the next.
+    is_tv2: bool,
     coordinator: Arc<Mutex<Coordinator>>,
     /// Of the groups whose positions it commits.
     groups: Mutex<BTreeMap<String, Coordinator>>,
@@ -57,10 +62,22 @@ impl Native {
         let shared = self.shared.clone();
         let id: Arc<str> = id.into();
         let mut coordinator = Coordinator::new(CoordinatorKind::Transaction, &*id, Links::new(shared.config.link()));
-        let identity = of_transactions(&shared, &mut coordinator, &id, timeout_ms, deadline_ms).await?;
+        let (identity, is_tv2) = of_transactions(&shared, &mut coordinator, &id, timeout_ms, deadline_ms).await?;
         let coordinator = Arc::new(Mutex::new(coordinator));
-        let queue = Queue::open(shared.clone(), identity, Some(Transaction::new(id.clone(), coordinator.clone(), identity)));
-        let core = Core { shared, id, timeout_ms, identity, coordinator, groups: Mutex::default(), stale: AtomicBool::new(false), queue, broken: None };
+        let queue = Queue::open(shared.clone(), identity, Some(Transaction::new(id.clone(), coordinator.clone(), identity, is_tv2)));
+        let core = Core {
+            shared,
+            id,
+            timeout_ms,
+            identity,
+            next: None,
+            is_tv2,
+            coordinator,
+            groups: Mutex::default(),
+            stale: AtomicBool::new(false),
+            queue,
+            broken: None,
+        };
         Ok(NativeSession { core: Box::new(core) })
     }
 }
@@ -114,8 +131,9 @@ impl Core {
     async fn renew(&mut self, deadline_ms: u64) {
         let mut coordinator = self.coordinator.lock().await;
         match of_transactions(&self.shared, &mut coordinator, &self.id, self.timeout_ms, deadline_ms).await {
-            Ok(identity) => {
-                self.identity = identity;
+            // The version stays that of the session: its task has begun with it.
+            Ok((identity, _)) => {
+                (self.identity, self.next) = (identity, None);
                 self.stale.store(false, Ordering::Relaxed);
             }
             Err(why) => self.broken = Some(Reason::Ended(format!("no new incarnation of the transactional id: {why}"))),
@@ -128,6 +146,7 @@ impl TxSession for NativeSession {
 
     fn begin(self) -> NativeTx {
         let mut core = self.core;
+        core.identity = core.next.take().unwrap_or(core.identity);
         core.observe(Phase::Invoke, false);
         core.queue.full.clear();
         // A task that has ended shows at the end of the transaction.

@@ -42,13 +42,16 @@ impl Core {
     /// Makes the positions part of the transaction.
     pub(super) async fn commit_offsets(&self, offsets: &Offsets, deadline_ms: u64) -> Result<(), Failed> {
         for (owner, offsets) in &offsets.0 {
-            let add = Request::AddOffsetsToTxn {
-                transactional_id: self.id.to_string(),
-                producer_id: self.identity.id,
-                producer_epoch: self.identity.epoch,
-                group: owner.0.clone(),
-            };
-            add_to_transaction(&self.shared, &self.coordinator, &add, deadline_ms).await?;
+            // Under version 2 the group's coordinator does it.
+            if !self.is_tv2 {
+                let add = Request::AddOffsetsToTxn {
+                    transactional_id: self.id.to_string(),
+                    producer_id: self.identity.id,
+                    producer_epoch: self.identity.epoch,
+                    group: owner.0.clone(),
+                };
+                add_to_transaction(&self.shared, &self.coordinator, &add, deadline_ms).await?;
+            }
             self.hand_over(owner, offsets, deadline_ms).await?;
         }
         Ok(())
@@ -70,6 +73,7 @@ impl Core {
             producer_epoch: self.identity.epoch,
             offsets: offsets.iter().map(|(tp, offset)| (*tp, *offset)).collect(),
         };
+        let request = self.in_version(request);
         let config = self.shared.config.clone();
         let mut groups = self.groups.lock().await;
         let coordinator = groups.entry(group.clone()).or_insert_with(|| Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(config.link())));

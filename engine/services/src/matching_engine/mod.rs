@@ -119,8 +119,7 @@ impl<B: Book + Send + 'static> Machine for MatchingMachine<B> {
         let books = &self.pipeline.handler().books;
         hash.add(books.len() as u64);
         for (symbol, book) in books {
-            let [a, b, c, d, e, f] = symbol.0;
-            hash.add(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]));
+            hash.add(symbol.word());
             hash.add(book.state_hash());
         }
         hash.finish()

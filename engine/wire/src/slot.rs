@@ -161,7 +161,7 @@ impl<T: Words> Slot<T> {
 
 /// The cache line as words, little-endian. Bits 24 to 31 of the first are zero, because `len` is below 256.
 impl<T> From<Slot<T>> for [u64; 8] {
-    #[inline(always)]
+    #[inline]
     fn from(slot: Slot<T>) -> Self {
         let mut words = [u64::from(slot.version) | u64::from(slot.len) << 16 | u64::from(slot.tag) << 32; 8];
         for (word, bytes) in words[1..].iter_mut().zip(slot.body.as_chunks().0) {
@@ -173,7 +173,7 @@ impl<T> From<Slot<T>> for [u64; 8] {
 
 /// Any words: [`Slot::get`] says whether they are a slot.
 impl<T> From<[u64; 8]> for Slot<T> {
-    #[inline(always)]
+    #[inline]
     fn from(words: [u64; 8]) -> Self {
         let [head, ..] = words;
         let mut body = [0; BODY_LEN];

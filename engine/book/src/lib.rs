@@ -2,8 +2,8 @@
 //!
 //! [`Book`] is the contract, [`Fast`] what runs, [`Naive`] its slow obvious twin, [`conformance`] the cases that every implementation passes.
 //!
-//! **Architecture invariants.** A book is pure: no clock, randomness, async, float or iteration over hash maps, and ([`Naive`] excepted) no
-//! allocation after construction. The same commands give the same reports and the same state hash. A refused command changes no level.
+//! **Architecture invariants.** A book is pure: no clock, randomness, async, float or iteration over hash maps, and ([`Naive`] and the doublings of
+//! [`Fast::growing`] excepted) no allocation after construction. The same commands give the same reports and the same state hash. A refused command changes no level.
 
 mod book;
 pub mod conformance;

@@ -51,7 +51,7 @@ impl<B: Book> Venue<B> {
         if self.number(symbol) != UNLISTED || self.books.len() * 2 == self.table.len() {
             return false;
         }
-        let word = word(symbol);
+        let word = symbol.word();
         let mut at = self.home(word);
         while self.table[at].0 != 0 {
             at = (at + 1) & (self.table.len() - 1);
@@ -136,7 +136,7 @@ impl<B: Book> Venue<B> {
 
     #[inline]
     fn number(&self, symbol: Symbol) -> usize {
-        let word = word(symbol);
+        let word = symbol.word();
         let mut at = self.home(word);
         loop {
             let (here, number) = self.table[at];
@@ -154,12 +154,6 @@ impl<B: Book> Venue<B> {
     fn home(&self, word: u64) -> usize {
         (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
-}
-
-#[inline]
-fn word(symbol: Symbol) -> u64 {
-    let [a, b, c, d, e, f] = symbol.0;
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 #[inline]

@@ -8,6 +8,7 @@ use book::{BookConfig, Fast};
 fn conformance() {
     book::conformance::conformance(Fast::new);
     book::conformance::conformance(|config: BookConfig| Fast::with_window(config, 64));
+    book::conformance::conformance(Fast::growing);
 }
 
 #[test]

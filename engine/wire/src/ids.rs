@@ -66,6 +66,21 @@ impl Symbol {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a symbol is ASCII")
     }
+
+    /// The six characters as the low bytes of a word, the first lowest; the others are zero.
+    #[inline(always)]
+    pub fn word(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
+
+    /// From [`Symbol::word`], if it keeps the rule; the two high bytes do not count.
+    #[inline(always)]
+    pub(crate) fn of_word(word: u64) -> Option<Self> {
+        let [a, b, c, d, e, f, _, _] = word.to_le_bytes();
+        let bytes = [a, b, c, d, e, f];
+        is_symbol(&bytes).then_some(Symbol(bytes))
+    }
 }
 
 impl Asset {
@@ -89,8 +104,18 @@ impl ClientOrderId {
     }
 }
 
+/// All six at once: in each byte of a sum the high bit says that the character is at least another, and no sum of two ASCII codes carries over.
+#[inline(always)]
 fn is_symbol(bytes: &[u8; 6]) -> bool {
-    bytes.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    const HIGH: u64 = 0x8080_8080_8080;
+    const EACH: u64 = 0x0101_0101_0101;
+    let [a, b, c, d, e, f] = *bytes;
+    let word = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+    let ascii = word & !HIGH;
+    let at_least = |character: u8| ascii + (0x80 - u64::from(character)) * EACH;
+    let is_digit = at_least(b'0') & !at_least(b'9' + 1);
+    let is_letter = at_least(b'A') & !at_least(b'Z' + 1);
+    (is_digit | is_letter) & !word & HIGH == HIGH
 }
 
 fn is_asset(bytes: &[u8; 3]) -> bool {
@@ -136,5 +161,24 @@ impl std::fmt::Display for Symbol {
 impl std::fmt::Debug for Asset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_is_six_digits_and_upper_case_letters() {
+        for at in 0..6 {
+            for byte in 0..=u8::MAX {
+                for others in [b'0', b'9', b'A', b'Z', 0xff] {
+                    let mut bytes = [others; 6];
+                    bytes[at] = byte;
+                    let expected = bytes.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+                    assert_eq!(is_symbol(&bytes), expected, "{bytes:?}");
+                }
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod slot;
 pub mod tick;
 pub mod topic;
 pub mod trade;
+mod words;
 
 pub use account::{AccountCommand, AccountEvent, Balance, OrderState, OrderStatus, RefusalReason};
 pub use frame::{Body, FrameError, Source, Stamp};

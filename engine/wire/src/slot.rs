@@ -5,16 +5,11 @@
 //! | 0 | version | u16 | [`VERSION`]; 0 in a slot that nobody wrote |
 //! | 2 | len | u16 | bytes of the archive |
 //! | 4 | tag | u32 | the writer's: n-th command of its batch; a report repeats its command's |
-//! | 8 | archive | 56 bytes | zero behind `len` |
+//! | 8 | archive | 56 bytes | rkyv's, zero behind `len` ([`crate::words`]) |
 
 use crate::ids::{AccountId, OrderId, Symbol};
 use crate::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
-use rkyv::api::low::{LowSerializer, LowValidator};
-use rkyv::bytecheck::CheckBytes;
-use rkyv::de::pooling::Unpool;
-use rkyv::rancor::{Error, Failure, Strategy};
-use rkyv::ser::allocator::SubAllocator;
-use rkyv::ser::writer::Buffer;
+use crate::words::{WORDS, Words};
 use rkyv::{Archive, Deserialize, Serialize};
 use std::marker::PhantomData;
 
@@ -119,45 +114,43 @@ impl<T> Default for Slot<T> {
     }
 }
 
-impl<T> Slot<T>
-where
-    T: Copy + Archive + for<'a> Serialize<LowSerializer<Buffer<'a>, SubAllocator<'a>, Error>>,
-    T::Archived: for<'a> CheckBytes<LowValidator<'a, Failure>> + Deserialize<T, Strategy<Unpool, Failure>>,
-{
-    const LEN: usize = size_of::<T::Archived>();
-
+impl<T: Words> Slot<T> {
     /// Writes `value`; what stood there before is gone.
+    #[inline(always)]
     pub fn put(&mut self, tag: u32, value: &T) {
-        let mut body = Self::EMPTY;
-        let mut no_heap = [];
-        let written = rkyv::api::low::to_bytes_in_with_alloc::<_, _, Error>(value, Buffer::from(&mut body.body), SubAllocator::new(&mut no_heap))
-            .expect("an archive without pointers needs no heap, and its size is checked at compile time")
-            .len();
-        assert_eq!(written, Self::LEN, "an archive without pointers has one length");
-        *self = Slot { version: VERSION, len: Self::LEN as u16, tag, body: body.body, of: PhantomData };
+        let mut body = [0; BODY_LEN];
+        for (bytes, word) in body.as_chunks_mut().0.iter_mut().zip(value.to_words()) {
+            *bytes = word.to_le_bytes();
+        }
+        *self = Slot { version: VERSION, len: T::LEN as u16, tag, body, of: PhantomData };
     }
 
     /// Copies an archive that came from elsewhere; a bad one leaves the slot as it was.
     pub fn put_archive(&mut self, tag: u32, archive: &[u8]) -> Result<(), SlotError> {
-        if archive.len() != Self::LEN {
-            return Err(SlotError::Length { len: archive.len(), expected: Self::LEN });
+        if archive.len() != T::LEN {
+            return Err(SlotError::Length { len: archive.len(), expected: T::LEN });
         }
-        let mut slot = Slot { version: VERSION, len: Self::LEN as u16, tag, ..Self::EMPTY };
-        slot.body[..Self::LEN].copy_from_slice(archive);
+        let mut slot = Slot { version: VERSION, len: T::LEN as u16, tag, ..Self::EMPTY };
+        slot.body[..T::LEN].copy_from_slice(archive);
         slot.get()?;
         *self = slot;
         Ok(())
     }
 
     /// Reads the value; version, length and archive are checked, in this order.
+    #[inline(always)]
     pub fn get(&self) -> Result<T, SlotError> {
         if self.version != VERSION {
             return Err(SlotError::Version { version: self.version });
         }
-        if usize::from(self.len) != Self::LEN {
-            return Err(SlotError::Length { len: usize::from(self.len), expected: Self::LEN });
+        if usize::from(self.len) != T::LEN {
+            return Err(SlotError::Length { len: usize::from(self.len), expected: T::LEN });
         }
-        rkyv::api::low::from_bytes::<T, Failure>(&self.body[..Self::LEN]).map_err(|_| SlotError::Body)
+        let mut words = [0; WORDS];
+        for (word, bytes) in words.iter_mut().zip(self.body.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        T::from_words(&words).ok_or(SlotError::Body)
     }
 
     /// The archived bytes.

@@ -4,6 +4,7 @@ mod arbitrary;
 
 use arbitrary::{bodies, commands, reports, stamps};
 use proptest::prelude::*;
+use rkyv::rancor::Failure;
 use wire::frame::{HEADER_LEN, decode, encode};
 use wire::slot::{Command, Report, Slot};
 
@@ -51,6 +52,39 @@ proptest! {
         out_slot.put(tag, &report);
         prop_assert_eq!((in_slot.tag(), in_slot.get()), (tag, Ok(command)));
         prop_assert_eq!((out_slot.tag(), out_slot.get()), (tag, Ok(report)));
+    }
+
+    /// A slot's words are written without rkyv, and are its bytes.
+    #[test]
+    fn a_slot_holds_what_rkyv_writes(tag: u32, command in commands(), report in reports()) {
+        let (mut in_slot, mut out_slot) = (Slot::EMPTY, Slot::EMPTY);
+        in_slot.put(tag, &command);
+        out_slot.put(tag, &report);
+        let command = rkyv::to_bytes::<Failure>(&command).expect("an archive without pointers does not fail");
+        let report = rkyv::to_bytes::<Failure>(&report).expect("an archive without pointers does not fail");
+        prop_assert_eq!((in_slot.archive(), out_slot.archive()), (&*command, &*report));
+    }
+
+    /// A slot's words are read without rkyv, and mean what they mean to it: damaged archives, which are valid often, and arbitrary ones.
+    #[test]
+    fn a_slot_says_what_rkyv_says(
+        command in commands(),
+        report in reports(),
+        damage in prop::collection::vec((prop_oneof![3 => 0..10_usize, 1 => 0..48_usize], prop_oneof![0..12_u8, 47..92_u8, any::<u8>()]), 0..4),
+        noise in prop::collection::vec(any::<u8>(), 48),
+    ) {
+        let (mut in_slot, mut out_slot) = (Slot::EMPTY, Slot::EMPTY);
+        in_slot.put(0, &command);
+        out_slot.put(0, &report);
+        for archive in [in_slot.archive(), out_slot.archive(), &noise] {
+            let mut archive = rkyv::util::Align(<[u8; 48]>::try_from(archive).expect("both archives have 48 bytes"));
+            damage.iter().for_each(|(at, byte)| archive[*at] = *byte);
+            let (mut in_slot, mut out_slot) = (Slot::<Command>::EMPTY, Slot::<Report>::EMPTY);
+            let command = in_slot.put_archive(0, &*archive).and_then(|()| in_slot.get()).ok();
+            let report = out_slot.put_archive(0, &*archive).and_then(|()| out_slot.get()).ok();
+            prop_assert_eq!(command, rkyv::from_bytes::<Command, Failure>(&*archive).ok());
+            prop_assert_eq!(report, rkyv::from_bytes::<Report, Failure>(&*archive).ok());
+        }
     }
 
     #[test]

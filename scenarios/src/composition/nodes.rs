@@ -186,7 +186,7 @@ impl Exchange {
             self.transact(world, name, at, AccountService);
         }
         for (at, name) in names("matching_engine", self.shape.instances + self.shape.spares).iter().enumerate() {
-            self.transact(world, name, at, MatchingService::naive(BOOK_ORDERS_MAX, BOOK_LEVELS_MAX));
+            self.transact(world, name, at, MatchingService::fast(BOOK_ORDERS_MAX, BOOK_LEVELS_MAX));
         }
         for (at, name) in names("wallet", self.shape.instances + self.shape.spares).iter().enumerate() {
             self.transact(world, name, at, WalletService);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// See the module.
 pub struct ReplayEqualsLive;
 
-/// Room of the books, live and in the replay.
+/// Room of the books, live (fast) and in the replay (naive).
 pub const BOOK_ORDERS_MAX: usize = 65_536;
 /// Price levels of the books, live and in the replay.
 pub const BOOK_LEVELS_MAX: usize = 65_536;

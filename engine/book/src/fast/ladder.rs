@@ -43,6 +43,11 @@ impl Ladder {
         self.count == self.levels_max
     }
 
+    /// Levels that there may be.
+    pub(super) fn room(&self) -> usize {
+        self.levels_max
+    }
+
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.count

@@ -4,11 +4,12 @@
 //!   was seen. `taking` is the walk along the other side.
 //! * A book is never crossed, so at or below the best bid every level is a bid: neither levels nor orders say their side.
 //!
-//! **Memory** ([`Fast::bytes`]): 68 bytes per order that the bound (rounded up to a power of two) allows, 16 more each if a price may exceed 32 bits or
+//! **Memory** ([`Fast::bytes`]; of a growing book, that of its room so far): 68 bytes per order that the bound (rounded up to a power of two) allows, 16 more each if a price may exceed 32 bits or
 //! a quantity 31; 32 to 64 bytes of window and 24 of tree per level that the bound allows (the window has at most 2^18 prices, 2 MiB); 32 to 64 per origin.
 
 mod bitmap;
 mod far;
+mod growing;
 mod ladder;
 mod orders;
 mod origins;
@@ -37,7 +38,10 @@ const NO_ASK: u64 = u64::MAX;
 pub struct Fast {
     price_max: u64,
     lots_max: u64,
-    orders_max: usize,
+    /// What rejects; reached by growing if the room is smaller.
+    bounds: BookConfig,
+    /// Orders that the table has room for now.
+    orders_room: usize,
     /// No level can hold more lots than a number.
     levels_fit: bool,
     best_bid: u64,
@@ -63,20 +67,26 @@ impl Fast {
 
     /// An empty book whose window has so many prices: a power of two, 64 to 2^18.
     pub fn with_window(config: BookConfig, window_prices: u64) -> Self {
-        let BookConfig { price_ticks_max, quantity_lots_max, orders_max, levels_max, origins_max } = config;
-        assert!(price_ticks_max >= 1 && quantity_lots_max >= 1, "a book with no price or quantity takes no order: {config:?}");
-        assert!(orders_max >= 1 && levels_max >= 1 && origins_max >= 1, "a book without room takes no order: {config:?}");
+        Self::with_room(config, &config, window_prices)
+    }
+
+    /// An empty book with the room of `room`, whose other bounds are those of `bounds`.
+    fn with_room(bounds: BookConfig, room: &BookConfig, window_prices: u64) -> Self {
+        let BookConfig { price_ticks_max, quantity_lots_max, orders_max, levels_max, origins_max } = bounds;
+        assert!(price_ticks_max >= 1 && quantity_lots_max >= 1, "a book with no price or quantity takes no order: {bounds:?}");
+        assert!(orders_max >= 1 && levels_max >= 1 && origins_max >= 1, "a book without room takes no order: {bounds:?}");
         let (price_max, lots_max) = (price_ticks_max.cast_unsigned(), quantity_lots_max.cast_unsigned());
         Fast {
             price_max,
             lots_max,
-            orders_max,
+            bounds,
+            orders_room: room.orders_max,
             levels_fit: i64::try_from(orders_max).is_ok_and(|orders| orders.checked_mul(quantity_lots_max).is_some()),
             best_bid: NO_BID,
             best_ask: NO_ASK,
             last_trade_id: 0,
-            orders: Orders::new(orders_max, price_max, lots_max),
-            ladder: Ladder::new(price_max, levels_max, window_prices),
+            orders: Orders::new(room.orders_max, price_max, lots_max),
+            ladder: Ladder::new(price_max, room.levels_max, window_prices),
             origins: Origins::new(origins_max),
         }
     }
@@ -172,7 +182,7 @@ impl Fast {
             Some(RejectReason::WouldTake)
         } else if order.is_all_or_nothing() && !self.can_fill(side, price, lots) {
             Some(RejectReason::CannotFill)
-        } else if rests && !takes && (self.orders.count() >= self.orders_max || !self.has_level_for(price)) {
+        } else if rests && !takes && (self.orders.count() >= self.orders_room || !self.has_level_for(price)) {
             Some(RejectReason::BookFull)
         } else {
             None
@@ -286,6 +296,7 @@ impl Fast {
     /// Every other order: it is refused, or takes, or the book is nearly full.
     #[inline(never)]
     fn place_with_care(&mut self, order: &NewOrder, seen: Seen, out: &mut Vec<Report>) {
+        self.grow_if_full();
         let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
         let takes = self.crosses(side, price_ticks.cast_unsigned());
         let checked = match seen {
@@ -344,7 +355,7 @@ impl Book for Fast {
             & (order.time_in_force == TimeInForce::Gtc)
             & !takes
             & self.levels_fit
-            & (self.orders.count() < self.orders_max)
+            & (self.orders.count() < self.orders_room)
             & !self.ladder.is_full();
         if !is_plain {
             return self.place_with_care(order, seen, out);
@@ -383,6 +394,10 @@ impl Book for Fast {
         let Some(found) = self.find(order_id, account) else {
             return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
         };
+        if self.ladder.is_full() && self.grow_if_full() {
+            // Every order has another place now.
+            return self.replace(order_id, account, price_ticks, quantity_lots, out);
+        }
         let (price, lots) = match self.replace_refusal(&found, price_ticks, quantity_lots) {
             Ok(new) => new,
             Err(reason) => return out.push(Report::CancelRejected { reason, order_id, account }),

@@ -1,6 +1,7 @@
 //! What no report shows: the parts of the book agree with each other after every step, wherever the window is.
 
 use super::*;
+use crate::Naive;
 use proptest::prelude::*;
 use wire::order::TimeInForce;
 
@@ -30,18 +31,24 @@ proptest! {
     fn the_parts_agree(steps in prop::collection::vec((0..4_u8, any::<bool>(), prop_oneof![4 => 9_900..10_100_i64, 1 => 1..1_i64 << 40], 1..10_i64), 1..200)) {
         let config = BookConfig { price_ticks_max: 1 << 40, quantity_lots_max: 1 << 40, orders_max: 60, levels_max: 60, origins_max: 1 };
         let (mut book, mut out) = (Fast::with_window(config, 128), Vec::new());
+        // From no room at all; what it says is the naive book's.
+        let (mut growing, mut naive, mut expected, mut told) = (Fast::growing_from(config, 1), Naive::new(config), Vec::new(), Vec::new());
         for (number, (what, buy, price_ticks, quantity_lots)) in (1_u64..).zip(steps) {
             let older = OrderId(number.saturating_sub(price_ticks as u64 % 30));
             let (account, side) = (AccountId(1), if buy { Side::Buy } else { Side::Sell });
-            match what {
-                0 => book.cancel(older, account, &mut out),
-                1 => book.replace(older, account, price_ticks, quantity_lots, &mut out),
-                _ => {
-                    let order = NewOrder { order_id: OrderId(number), account, side, order_type: OrderType::Limit, time_in_force: TimeInForce::Gtc, price_ticks, quantity_lots };
-                    book.place(&order, &mut out);
-                }
-            }
+            let order = NewOrder { order_id: OrderId(number), account, side, order_type: OrderType::Limit, time_in_force: TimeInForce::Gtc, price_ticks, quantity_lots };
+            let step = |book: &mut dyn Book, out: &mut Vec<Report>| match what {
+                0 => book.cancel(older, account, out),
+                1 => book.replace(older, account, price_ticks, quantity_lots, out),
+                _ => book.place(&order, out),
+            };
+            step(&mut book, &mut out);
             book.check();
+            step(&mut growing, &mut told);
+            growing.check();
+            step(&mut naive, &mut expected);
+            prop_assert_eq!(&told, &expected);
+            prop_assert_eq!(growing.state_hash(), naive.state_hash());
         }
     }
 }
@@ -51,4 +58,21 @@ fn memory_is_what_the_bounds_say() {
     let config = BookConfig { price_ticks_max: 1 << 20, quantity_lots_max: 1_000, orders_max: 1 << 14, levels_max: 1 << 10, origins_max: 64 };
     let bytes = Fast::bytes(&config, Fast::window_for(&config));
     assert_eq!(bytes, (1 << 14) * 68 + (1 << 12) * 8 + (64 + 1) * 8 + 1_025 * 24 + 128 * 16);
+}
+
+#[test]
+fn a_growing_book_starts_small_and_ends_at_its_bounds() {
+    let config = BookConfig { price_ticks_max: 1 << 20, quantity_lots_max: 1_000, orders_max: 3_000, levels_max: 700, origins_max: 1 };
+    let (mut book, mut out) = (Fast::growing(config), Vec::new());
+    assert_eq!((book.orders_room, book.ladder.room()), (256, 256));
+    for number in 1..=4_000 {
+        let price_ticks = 1_000 + number % 701;
+        let (order_id, account, side) = (OrderId(number as u64), AccountId(1), Side::Buy);
+        let order = NewOrder { order_id, account, side, order_type: OrderType::Limit, time_in_force: TimeInForce::Gtc, price_ticks, quantity_lots: 1 };
+        book.place(&order, &mut out);
+    }
+    book.check();
+    assert_eq!((book.orders_room, book.ladder.room(), book.orders.count()), (3_000, 700, 3_000));
+    let is_refused = |report: &&Report| matches!(report, Report::Rejected { reason: RejectReason::BookFull, .. });
+    assert_eq!(out.iter().filter(is_refused).count(), 1_000, "what the bounds refuse, no sooner and no later");
 }

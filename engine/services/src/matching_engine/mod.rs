@@ -10,7 +10,7 @@ mod tests;
 
 use crate::listing;
 use crate::runner::{Input, Machine, Outputs, Service, To};
-use book::{Book, BookConfig, Naive, StateHash};
+use book::{Book, BookConfig, Fast, Naive, StateHash};
 use convert::{command_in, command_of, event_of, owner_of, symbol_of, taker_side, trade_of, unlisted};
 use ring::{Fault, Handler, Pipeline};
 use runtime::rng::Rng;
@@ -26,8 +26,15 @@ pub struct MatchingService<B> {
     levels_max: usize,
 }
 
+impl MatchingService<Fast> {
+    /// With the fast book, and room for so many resting orders and levels in each, which it takes as it needs it ([`Fast::growing`]).
+    pub fn fast(orders_max: usize, levels_max: usize) -> Self {
+        MatchingService { new_book: Fast::growing, orders_max, levels_max }
+    }
+}
+
 impl MatchingService<Naive> {
-    /// With the slow obvious book, and room for so many resting orders and levels in each.
+    /// With the slow obvious book, for those who check the other.
     pub fn naive(orders_max: usize, levels_max: usize) -> Self {
         MatchingService { new_book: Naive::new, orders_max, levels_max }
     }
@@ -112,8 +119,7 @@ impl<B: Book + Send + 'static> Machine for MatchingMachine<B> {
         let books = &self.pipeline.handler().books;
         hash.add(books.len() as u64);
         for (symbol, book) in books {
-            let [a, b, c, d, e, f] = symbol.0;
-            hash.add(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]));
+            hash.add(symbol.word());
             hash.add(book.state_hash());
         }
         hash.finish()

@@ -8,7 +8,7 @@ use crate::matching_engine::MatchingService;
 use crate::runner::tenure::Tenure;
 use crate::runner::{Machine, Service};
 use crate::wallet::WalletService;
-use book::Naive;
+use book::Fast;
 use log::Delivered;
 use std::collections::BTreeMap;
 use wire::{Body, Stamp, Topic};
@@ -111,7 +111,7 @@ impl<S: Service> Owner<S> {
 pub struct Wired {
     pub queues: Queues,
     pub accounts: Vec<Owner<AccountService>>,
-    pub engines: Vec<Owner<MatchingService<Naive>>>,
+    pub engines: Vec<Owner<MatchingService<Fast>>>,
     pub wallets: Vec<Owner<WalletService>>,
 }
 
@@ -119,7 +119,7 @@ impl Wired {
     /// Owners of every partition.
     pub fn new(orders_max: usize) -> Self {
         let partitions = || 0..PARTITIONS;
-        let engine = MatchingService::naive(orders_max, orders_max);
+        let engine = MatchingService::fast(orders_max, orders_max);
         let wallets = [Topic::TradeExecuted, Topic::OrderEvents]
             .into_iter()
             .flat_map(|topic| partitions().map(move |partition| Owner::new(WalletService, topic, partition)));

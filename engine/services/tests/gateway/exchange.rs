@@ -148,7 +148,7 @@ async fn run_machines(log: MemoryLog, mut works: watch::Receiver<bool>) {
     let Outcome::Done(infos) = log.topics(&Topic::ALL.map(Topic::name), 0).await else { panic!("bootstrap created every topic") };
     let topics: BTreeMap<Topic, TopicInfo> = Topic::ALL.into_iter().zip(infos).collect();
     let mut workers = owners(&AccountService, &topics);
-    workers.extend(owners(&MatchingService::naive(1_000, 1_000), &topics));
+    workers.extend(owners(&MatchingService::fast(1_000, 1_000), &topics));
     workers.extend(owners(&WalletService, &topics));
     let mut changes = log.changes();
     loop {

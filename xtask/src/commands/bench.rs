@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the bench and runs it; everything is its own command line. `instructions` is the gate that CI runs.
+//! `cargo xtask bench`: builds the bench and runs it; everything is its own command line. `instructions` and `latency` are the gates that CI runs.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 
 use super::Command;
 use crate::world::{World, executable, sim_command};
-use crate::{Usage, instructions, process, tree};
+use crate::{Usage, instructions, latency, process, tree};
 
 pub const COMMAND: Command = Command {
     name: "bench",
     uses: &[
         ("what it costs: goal, measured, verdict", "cargo xtask bench [CASE] [--quick] [--compare FILE]"),
         ("instructions against the baseline, as CI counts", "cargo xtask bench instructions [--update]"),
+        ("order to ack in simulated time, likewise", "cargo xtask bench latency [--update]"),
     ],
     run,
 };
@@ -21,16 +22,18 @@ fn run(arguments: &[String]) -> Result<u8> {
     let root = tree::root();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["instructions"] => Ok(u8::from(!instructions::gate(&root)?)),
+        ["instructions"] => Ok(u8::from(!instructions::gate(&root, None)?)),
         ["instructions", "--update"] => instructions::update(&root).map(|()| 0),
-        ["instructions", word, ..] => Err(Usage(format!("unexpected argument `{word}`")).into()),
+        ["latency"] => Ok(u8::from(!latency::gate(&root, None)?)),
+        ["latency", "--update"] => latency::update(&root).map(|()| 0),
+        ["instructions" | "latency", word, ..] => Err(Usage(format!("unexpected argument `{word}`")).into()),
         _ => measure(&root, arguments),
     }
 }
 
 fn measure(root: &Path, arguments: &[String]) -> Result<u8> {
     let mut cargo = process::cargo();
-    cargo.current_dir(root).args(["build", "--release", "--package", "lockstep-bench", "--bench", "lockstep"]);
+    cargo.current_dir(root).args(["build", "--release", "--package", "lockstep-bench", "--features", "full", "--bench", "lockstep"]);
     let messages = process::output(cargo.arg("--message-format=json-render-diagnostics"))?;
     let bench = executable(&messages, "lockstep").context("cargo built the bench but did not say where it lies")?;
     let mut command = sim_command(&bench, root)?;
@@ -38,7 +41,7 @@ fn measure(root: &Path, arguments: &[String]) -> Result<u8> {
     if asked("sim") {
         command.env("LOCKSTEP_SIM", World::Madsim.build_sim(root, None)?);
     }
-    if asked("e2e") {
+    if asked("e2e") || asked("gateway") {
         command.env("LOCKSTEP_EXCHANGE", build_exchange(root)?);
     }
     process::exec(command.args(arguments))

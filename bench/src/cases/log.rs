@@ -32,8 +32,9 @@ const SYNCS: usize = 20;
 /// An acknowledgement at the lowest rate waits for a sync that is under way, if there is one, and for its own.
 const GOAL: Goal = Goal::AtMost(2.0);
 
-/// A rate is sustained while p99 takes no more than so many syncs: beyond it, records only queue up.
-const KNEE_SYNCS: f64 = 30.0;
+/// A rate is sustained while the median takes no more than so many syncs: beyond it, records only queue up. A disk that others use too stops for
+/// hundreds of milliseconds now and then; a limit on p99 would find those stops.
+const KNEE_SYNCS: f64 = 10.0;
 
 /// Records without an acknowledgement, when it goes as fast as it can.
 const IN_FLIGHT_MAX: usize = 2_000;
@@ -44,7 +45,7 @@ fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
         "method",
         format!("open loop, {milliseconds} ms a rate, from the intended start, so that waiting counts; {repetitions} rounds, each through all rates"),
     );
-    sheet.condition("", format!("a rate is sustained while p99 is below {KNEE_SYNCS} syncs; closed loop: {IN_FLIGHT_MAX} records in flight"));
+    sheet.condition("", format!("a rate is sustained while the median is below {KNEE_SYNCS} syncs; closed loop: {IN_FLIGHT_MAX} records in flight"));
     sheet.condition("log", "one broker in this process, on one journal, synced before it acknowledges (fsync = always); one client over loopback TCP");
     sheet.condition("records", format!("values of {VALUE_BYTES} bytes, dealt to the partitions in turn, one producer, no linger"));
     sheet.condition("sync", format!("{}; {SYNCS} before and behind each measurement, median", Disk::METHOD));
@@ -98,8 +99,9 @@ fn measure(runtime: &Runtime, folder: &Path, time: Duration, repetitions: usize,
         rows(&column, repetitions, sheet);
         runtime.block_on(read_again(&log, &column))?;
         sheet.check(format!("{}: all {} records acknowledged, and each read again once, in its partition's order", column.topic.name, column.sent));
+        let name = column.name();
         for (rate, distribution) in RATES.into_iter().zip(column.distributions).filter(|(_, distribution)| !distribution.is_empty()) {
-            sheet.percentiles(format!("{} partitions, {rate}/s", column.topic.partitions), distribution);
+            sheet.percentiles(format!("{name}, ack at {rate}/s"), distribution);
         }
     }
     sheet.percentiles("hiccup of the machine", meter.stop());
@@ -107,7 +109,7 @@ fn measure(runtime: &Runtime, folder: &Path, time: Duration, repetitions: usize,
 }
 
 fn rows(column: &Column, repetitions: usize, sheet: &mut Sheet) {
-    let (name, rows) = (format!("{} partition{}", column.topic.partitions, if column.topic.partitions == 1 { "" } else { "s" }), &column.played);
+    let (name, rows) = (column.name(), &column.played);
     let samples = |at: usize, of: fn(&Played) -> f64| Samples::new(rows[at].iter().map(of).collect());
     for (at, rate) in RATES.into_iter().enumerate().filter(|(at, _)| !rows[*at].is_empty()) {
         sheet.row(
@@ -131,14 +133,13 @@ fn rows(column: &Column, repetitions: usize, sheet: &mut Sheet) {
 #[derive(Debug, Clone, Copy)]
 struct Played {
     median_ns: f64,
-    p99_ns: f64,
     sync_ns: f64,
     syncs_a_record: f64,
 }
 
 impl Played {
     fn sustained(&self) -> bool {
-        self.p99_ns <= KNEE_SYNCS * self.sync_ns
+        self.median_ns <= KNEE_SYNCS * self.sync_ns
     }
 }
 
@@ -150,11 +151,19 @@ fn play(runtime: &Runtime, log: &Embedded, disk: &mut Disk, column: &mut Column,
     beside.extend(disk.syncs(SYNCS)?);
     let sync_ns = Samples::new(beside.into_iter().map(|ns| ns as f64).collect()).median();
     column.distributions[at].add(&acks)?;
-    let [median_ns, p99_ns] = [0.5, 0.99].map(|quantile| acks.value_at_quantile(quantile) as f64);
-    Ok(Played { median_ns, p99_ns, sync_ns, syncs_a_record: syncs as f64 / acks.len() as f64 })
+    let median_ns = acks.value_at_quantile(0.5) as f64;
+    Ok(Played { median_ns, sync_ns, syncs_a_record: syncs as f64 / acks.len() as f64 })
 }
 
 impl Column {
+    /// As in the table.
+    fn name(&self) -> String {
+        match self.topic.partitions {
+            1 => "1 partition".to_owned(),
+            many => format!("{many} partitions"),
+        }
+    }
+
     /// The next record, in the partition whose turn it is.
     fn send(&mut self, producer: &mut NativeProducer) -> SendTicket {
         let mut value = vec![7; VALUE_BYTES];

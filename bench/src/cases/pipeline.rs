@@ -46,12 +46,18 @@ fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
     for seed in 0..=options.repetitions(25, 5) as u64 {
         let flow = Plain::SMALL.flow(seed, BURST * TURNS);
         let expected = expected(&flow);
-        let taken = [
-            round(&flow, expected, line_ring::<In>(SLOTS), line_ring::<Out>(SLOTS))?,
-            round(&flow, expected, cursor_ring::<In>(), cursor_ring::<Out>())?,
-            round(&flow, expected, peered::<In>(SLOTS), peered::<Out>(SLOTS))?,
-        ];
-        rounds.iter_mut().zip(taken).filter(|_| seed > 0).for_each(|(rounds, round)| rounds.push(round));
+        // Every repetition begins with another one.
+        for turn in 0..rounds.len() {
+            let at = (seed as usize + turn) % rounds.len();
+            let taken = match at {
+                0 => round(&flow, expected, line_ring::<In>(SLOTS), line_ring::<Out>(SLOTS))?,
+                1 => round(&flow, expected, cursor_ring::<In>(), cursor_ring::<Out>())?,
+                _ => round(&flow, expected, peered::<In>(SLOTS), peered::<Out>(SLOTS))?,
+            };
+            if seed > 0 {
+                rounds[at].push(taken);
+            }
+        }
     }
     let column = |rounds: &[Round], of: fn(&Round) -> f64| Samples::new(rounds.iter().map(of).collect());
     sheet.row("bare book, a command", column(&rounds.concat(), |round| round.bare_ns), Unit::Ns, None);

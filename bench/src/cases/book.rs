@@ -5,7 +5,7 @@ use crate::peers::OrderbookRs;
 use crate::peers::{Lobster, Peer, steps};
 use anyhow::{Result, ensure};
 use bench::flow::{Equity, Flow, Plain, TradeHash};
-use bench::measure::{Clock, Contestant, HiccupMeter, Samples, rounds};
+use bench::measure::{Clock, Contestant, HiccupMeter, Samples, column, rounds};
 use bench::{Case, Goal, Options, Sheet, Unit};
 use book::{Book, BookConfig, Fast, Naive, Venue};
 use hdrhistogram::Histogram;
@@ -26,8 +26,11 @@ const STRETCH: usize = 4_096;
 const BATCH: usize = 256;
 
 fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
-    let repetitions = options.repetitions(11, 3);
-    sheet.condition("method", format!("{COMMANDS} commands made beforehand from seed {SEED}, prefill excluded; contestants take turns"));
+    let repetitions = options.repetitions(9, 3);
+    sheet.condition(
+        "method",
+        format!("{COMMANDS} commands made beforehand from seed {SEED}, prefill excluded; contestants take turns, slow ones in every third round"),
+    );
     sheet.condition("", format!("a repetition's figure is the median over stretches of {STRETCH} commands, each between two readings of the clock"));
     sheet.condition("rules", "ours: all of them (owner, range, overflow, duplicates, room), accounts and 64 symbols looked up; batches of 256 as from a ring");
     sheet.condition("ids", "sparse 64-bit numbers of 64 origins; a cancel picks any resting order with the same chance");
@@ -117,15 +120,15 @@ fn plain_rows(flow: &Flow, goal: Option<f64>, repetitions: usize, sheet: &mut Sh
     let truth = Truth::default();
     let mut contestants = [
         Contestant::new("lockstep", || ours(flow, Fast::new, &truth)),
-        Contestant::new("lockstep, naive twin", || ours(flow, Naive::new, &truth)),
+        Contestant::new("lockstep, naive twin", || ours(flow, Naive::new, &truth)).seldom(),
         Contestant::new("lobster", || theirs::<Lobster>(flow, &truth)),
         #[cfg(feature = "full")]
-        Contestant::new("orderbook-rs", || theirs::<OrderbookRs>(flow, &truth)),
+        Contestant::new("orderbook-rs", || theirs::<OrderbookRs>(flow, &truth)).seldom(),
     ];
     let rounds = rounds(repetitions, &mut contestants)?;
     for (at, contestant) in contestants.iter().enumerate() {
         let goal = goal.filter(|_| at == 0).map(Goal::AtMost);
-        sheet.row(format!("{}, {}", flow.name, contestant.name), Samples::new(rounds.iter().map(|round| round[at]).collect()), Unit::Ns, goal);
+        sheet.row(format!("{}, {}", flow.name, contestant.name), column(&rounds, at), Unit::Ns, goal);
     }
     drop(contestants);
     let TradeHash { trades, .. } = truth.trades.get().unwrap_or_default();
@@ -164,7 +167,7 @@ fn single_commands(options: &Options, sheet: &mut Sheet) -> Result<()> {
     let mut nothing = Histogram::<u64>::new(3)?;
     for (name, flow) in [("equity, calm", Equity::ALL[0].flow(SEED, COMMANDS)), (Plain::DEEP.name, Plain::DEEP.flow(SEED, COMMANDS))] {
         let (mut all, mut tails) = (Histogram::<u64>::new(3)?, Vec::new());
-        for _ in 0..options.repetitions(25, 3) {
+        for _ in 0..options.repetitions(15, 3) {
             let one = one_by_one(&flow, &mut nothing)?;
             tails.push(one.value_at_quantile(0.999) as f64);
             all.add(one)?;

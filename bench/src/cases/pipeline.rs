@@ -63,10 +63,15 @@ fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
     sheet.row("bare book, a command", column(&rounds.concat(), |round| round.bare_ns), Unit::Ns, None);
     sheet.row("archives alone, no ring, on top of the bare book", column(&rounds.concat(), |round| round.wire_on_top_ns), Unit::Ns, None);
     for (name, rounds, goal) in
-        [("line rings", &rounds[0], Some(GOAL)), ("rings with cursor (disruptor)", &rounds[1], None), ("rtrb's rings", &rounds[2], None)]
+        [("line rings", &rounds[0], Some(GOAL)), ("rings with cursor (disruptor)", &rounds[1], Some(GOAL)), ("rtrb's rings", &rounds[2], None)]
     {
         sheet.row(format!("through {name}, a command"), column(rounds, |round| round.piped_ns), Unit::Ns, None);
         sheet.row(format!("{name}, on top of the bare book"), column(rounds, |round| round.piped_on_top_ns), Unit::Ns, goal);
+        let counted: usize = rounds.iter().map(|round| round.turns).sum();
+        sheet.condition(
+            "turns",
+            format!("{name}: {} % count; in the others the matching thread was away until everything was there", counted * 100 / (rounds.len() * TURNS)),
+        );
     }
     sheet.percentiles("hiccup of the machine", meter.stop());
     sheet.check("reports behind the rings equal those of the naive book, and so does the final state, in every round (hashes)");
@@ -85,6 +90,8 @@ struct Round {
     wire_on_top_ns: f64,
     piped_ns: f64,
     piped_on_top_ns: f64,
+    /// Turns whose figure counts.
+    turns: usize,
 }
 
 fn round<K: Sink<In>, S: Source<In>, L: Sink<Out>, T: Source<Out>>(
@@ -111,12 +118,14 @@ fn round<K: Sink<In>, S: Source<In>, L: Sink<Out>, T: Source<Out>>(
     let matched = matched.map_err(|fault| anyhow!(fault))?;
     ensure!(edge_hash == hash, "reports behind the rings hash to {edge_hash:016x}, those of the naive book to {hash:016x}");
     ensure!(matched.states == [state; 3], "final states {:016x?}, of the naive book {state:016x}", matched.states);
+    ensure!(!matched.turns.is_empty(), "in no turn were both threads at work");
     let median = |of: fn(&Turn) -> f64| Samples::new(matched.turns.iter().map(of).collect()).median();
     Ok(Round {
         bare_ns: median(|turn| turn.bare_ns),
         wire_on_top_ns: median(|turn| turn.wire_ns - turn.bare_ns),
         piped_ns: median(|turn| turn.piped_ns),
         piped_on_top_ns: median(|turn| turn.piped_ns - turn.bare_ns),
+        turns: matched.turns.len(),
     })
 }
 

@@ -55,9 +55,8 @@ impl Host {
         if self.is_virtual {
             warnings.push("virtual machine".to_owned());
         }
-        let load: f64 = read("/proc/loadavg").split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
-        if load > 0.2 {
-            warnings.push(format!("others compute too (load {load:.1})"));
+        if load() > 0.2 {
+            warnings.push(format!("others compute too (load {:.1})", load()));
         }
         if read("/sys/devices/system/cpu/isolated").trim().is_empty() {
             warnings.push("no isolated cores".to_owned());
@@ -70,6 +69,11 @@ impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}, {} cores, {} GiB, {}", self.processor, self.cores, self.memory_gib, self.kernel)
     }
+}
+
+/// Threads that computed or wanted to, averaged over the last minute.
+pub fn load() -> f64 {
+    read("/proc/loadavg").split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }
 
 /// Of a file that may not exist on this system.

@@ -15,6 +15,6 @@ mod sheet;
 mod verdict;
 
 pub use case::{Case, Options};
-pub use record::Record;
+pub use record::{Distribution, Record};
 pub use sheet::{Row, Sheet, Unit};
 pub use verdict::{Goal, Verdict};

@@ -2,8 +2,11 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "measures the real world")]
 
 mod cases;
+mod embedded;
 mod exchange;
 mod hops;
+#[cfg(feature = "full")]
+mod page;
 mod peers;
 
 use anyhow::{Context, Result};
@@ -12,6 +15,7 @@ use bench::measure::Clock;
 use bench::{Case, Options, Record, Sheet};
 use clap::Parser;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Measures, and says goal, measured and verdict.
 #[derive(Parser)]
@@ -54,21 +58,34 @@ fn measure(case: &Case, options: &Options, baseline: Option<&Record>) -> Result<
     let host = Host::here();
     if let Some(baseline) = baseline {
         // Refused before minutes are spent.
-        Record::of(case.name, options, &host, &Sheet::default()).compare(baseline)?;
+        Record::of(case.name, options, &host, "", &Sheet::default()).compare(baseline)?;
     }
-    println!("{}: {}{}", case.name, case.about, if options.quick { " (quick)" } else { "" });
-    println!("  {:<9} {host}", "host");
-    println!("  {:<9} {}", "warnings", host.warnings().join("; "));
-    println!("  {:<9} one reading costs {:.1} ns; contained in the figures, never subtracted", "clock", Clock::start().cost_ns());
-    let mut sheet = Sheet::default();
+    let heading = heading(case, options, &host);
+    print!("{heading}");
+    let (mut sheet, begin) = (Sheet::default(), Instant::now());
     (case.run)(options, &mut sheet).with_context(|| format!("case {}", case.name))?;
-    println!("{}", sheet.text().with_context(|| format!("case {}", case.name))?);
-    let record = Record::of(case.name, options, &host, &sheet);
+    let took = begin.elapsed();
+    sheet.condition("took", format!("{:.0} s, with the load at {:.1} in the end", took.as_secs_f64(), bench::host::load()));
+    let table = sheet.text().with_context(|| format!("case {}", case.name))?;
+    println!("{table}");
+    let record = Record::of(case.name, options, &host, &(heading + &table), &sheet);
     if let Some(baseline) = baseline {
         println!("{}", record.compare(baseline)?);
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let files = record.write(&Path::new(&target).join("bench").join(case.name), &sheet)?;
-    println!("  files     {}\n", files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" "));
+    let folder = Path::new(&target).join("bench");
+    record.write(&folder.join(case.name), took, &sheet)?;
+    println!("  files     {}/ (result.json, .hlog, .hgrm)", folder.join(case.name).display());
+    #[cfg(feature = "full")]
+    println!("  page      {}", page::write(&folder, baseline)?.display());
+    println!();
     Ok(())
+}
+
+/// What stands above the conditions of every case.
+fn heading(case: &Case, options: &Options, host: &Host) -> String {
+    let clock = format!("one reading costs {:.1} ns; contained in the figures, never subtracted", Clock::start().cost_ns());
+    let lines = [("host", host.to_string()), ("warnings", host.warnings().join("; ")), ("clock", clock)];
+    let lines: String = lines.iter().map(|(label, text)| format!("  {label:<9} {text}\n")).collect();
+    format!("{}: {}{}\n{lines}", case.name, case.about, if options.quick { " (quick)" } else { "" })
 }

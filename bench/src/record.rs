@@ -6,26 +6,35 @@ use crate::sheet::number;
 use crate::{Options, Sheet, Unit};
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Fewer repetitions say nothing about spread.
 const REPETITIONS_MIN: usize = 5;
 
 /// The layout of this file; another one is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One case of one run: `target/bench/<case>/result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     format: u32,
-    case: String,
-    commit: String,
+    /// As typed.
+    pub case: String,
+    /// What was measured.
+    pub commit: String,
     quick: bool,
     host: Host,
+    /// The screen, as it was printed.
+    pub screen: String,
     figures: Vec<Figure>,
+    /// What the page draws.
+    pub distributions: Vec<Distribution>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +42,15 @@ struct Figure {
     name: String,
     unit: Unit,
     samples: Samples,
+}
+
+/// Latencies of single operations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// As in the table.
+    pub name: String,
+    /// 1 / (1 - quantile), and nanoseconds; rising.
+    pub steps: Vec<(f64, u64)>,
 }
 
 /// A figure beside its baseline.
@@ -47,10 +65,19 @@ enum Change {
 
 impl Record {
     /// Of a sheet, on this host; the commit is what `cargo xtask` says.
-    pub fn of(case: &str, options: &Options, host: &Host, sheet: &Sheet) -> Self {
+    pub fn of(case: &str, options: &Options, host: &Host, screen: &str, sheet: &Sheet) -> Self {
         let figure = |row: &crate::Row| Figure { name: row.name.clone(), unit: row.unit, samples: row.samples.clone() };
         let commit = std::env::var("LOCKSTEP_COMMIT").unwrap_or_else(|_| "unknown".to_owned());
-        Record { format: FORMAT, case: case.to_owned(), commit, quick: options.quick, host: host.clone(), figures: sheet.rows().iter().map(figure).collect() }
+        Record {
+            format: FORMAT,
+            case: case.to_owned(),
+            commit,
+            quick: options.quick,
+            host: host.clone(),
+            screen: screen.to_owned(),
+            figures: sheet.rows().iter().map(figure).collect(),
+            distributions: sheet.histograms().iter().map(|(name, histogram)| Distribution { name: name.clone(), steps: steps(histogram) }).collect(),
+        }
     }
 
     /// Reads a kept one.
@@ -61,13 +88,16 @@ impl Record {
         Ok(record)
     }
 
-    /// Writes `result.json`, and a `.hgrm` for every distribution, into `folder`; answers the paths.
-    pub fn write(&self, folder: &Path, sheet: &Sheet) -> Result<Vec<PathBuf>> {
+    /// Writes into `folder` the `result.json`, a `.hgrm` for every distribution, and one `.hlog` with all of them, measured within `took`; answers the
+    /// paths.
+    pub fn write(&self, folder: &Path, took: Duration, sheet: &Sheet) -> Result<Vec<PathBuf>> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let mut files = vec![(folder.join("result.json"), serde_json::to_string_pretty(self)? + "\n")];
+        if !sheet.histograms().is_empty() {
+            files.push((folder.join("distributions.hlog"), hlog(&self.commit, took, sheet)?));
+        }
         for (name, histogram) in sheet.histograms() {
-            let stem: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            files.push((folder.join(format!("{stem}.hgrm")), hgrm(histogram)));
+            files.push((folder.join(format!("{}.hgrm", word(name))), hgrm(histogram)));
         }
         for (path, text) in &files {
             fs::write(path, text).with_context(|| path.display().to_string())?;
@@ -129,6 +159,32 @@ impl std::fmt::Display for Change {
     }
 }
 
+/// For a file's name, or a tag.
+fn word(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// 1 / (1 - quantile) and value, twenty steps to each halving of what is above, up to the largest value.
+fn steps(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
+    let steps = histogram.iter_quantiles(20).map(|step| (1.0 / (1.0 - step.quantile_iterated_to()), step.value_iterated_to()));
+    steps.filter(|(above, _)| above.is_finite()).collect()
+}
+
+/// The interval log that HdrHistogram's own tools read and merge: one interval, as long as the run, for each distribution, tagged with its name.
+fn hlog(commit: &str, took: Duration, sheet: &Sheet) -> Result<String> {
+    let (mut text, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("[Histogram log format version 1.3]")
+        .add_comment(&format!("[Logged by lockstep {commit}; nanoseconds]"))
+        .begin_log_with(&mut text, &mut serializer)?;
+    for (name, histogram) in sheet.histograms() {
+        let name = word(name);
+        let wrote = log.write_histogram(histogram, Duration::ZERO, took, Tag::new(&name));
+        wrote.map_err(|error| anyhow::anyhow!("the interval log of {name}: {error:?}"))?;
+    }
+    Ok(String::from_utf8(text)?)
+}
+
 /// The text that the public plotter of histograms reads: `Value Percentile TotalCount 1/(1-Percentile)`, five steps to each halving of what is above.
 fn hgrm(histogram: &Histogram<u64>) -> String {
     let mut text = String::from("       Value     Percentile TotalCount 1/(1-Percentile)\n\n");
@@ -151,6 +207,10 @@ fn hgrm(histogram: &Histogram<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use hdrhistogram::serialization::Deserializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogHistogram, IntervalLogIterator, LogEntry};
 
     fn samples(values: [f64; 5]) -> Samples {
         Samples::new(values.to_vec())
@@ -175,7 +235,7 @@ mod tests {
     #[test]
     fn a_baseline_from_another_host_is_refused_by_the_field_that_differs() {
         let host = Host::here();
-        let here = Record::of("ring", &Options::default(), &host, &Sheet::default());
+        let here = Record::of("ring", &Options::default(), &host, "", &Sheet::default());
         let there = Record { host: Host { memory_gib: host.memory_gib + 1, ..host.clone() }, ..here.clone() };
         assert!(here.compare(&here).is_ok());
         let error = here.compare(&there).expect_err("another host").to_string();
@@ -189,13 +249,29 @@ mod tests {
         (1..=1_000_u64).for_each(|value| histogram.record(value).expect("it grows"));
         sheet.row("hop", samples([1.5, 2.0, 3.0, 4.0, 5.0]), Unit::Ns, None);
         sheet.percentiles("round trip", histogram);
-        let record = Record::of("ring", &Options::default(), &Host::here(), &sheet);
-        let files = record.write(&folder, &sheet).expect("a folder for temporary files");
+        let record = Record::of("ring", &Options::default(), &Host::here(), "a screen", &sheet);
+        let files = record.write(&folder, Duration::from_secs(1), &sheet).expect("a folder for temporary files");
         assert_eq!(Record::read(&files[0]).expect("as written"), record);
-        let text = fs::read_to_string(&files[1]).expect("as written");
+        let [hlog, hgrm] = [1, 2].map(|at| fs::read_to_string(&files[at]).expect("as written"));
         fs::remove_dir_all(&folder).expect("ours");
-        let median = text.lines().find(|line| line.contains("0.500000000000")).expect("the median");
+        let median = hgrm.lines().find(|line| line.contains("0.500000000000")).expect("the median");
         assert_eq!(median.split_whitespace().collect::<Vec<_>>(), ["500", "0.500000000000", "500", "2.00"]);
-        assert!(text.contains("Max     =         1000, Total count    =         1000]"), "{text}");
+        assert!(hgrm.contains("Max     =         1000, Total count    =         1000]"), "{hgrm}");
+        assert_eq!(read_hlog(&hlog), [("round_trip".to_owned(), 1_000, 500)]);
+    }
+
+    /// Tag, count and median of every interval.
+    fn read_hlog(text: &str) -> Vec<(String, u64, u64)> {
+        let mut deserializer = Deserializer::new();
+        let intervals = IntervalLogIterator::new(text.as_bytes()).filter_map(|entry| match entry.expect("well formed") {
+            LogEntry::Interval(interval) => Some(interval),
+            _ => None,
+        });
+        let read = |interval: IntervalLogHistogram<'_>| {
+            let bytes = STANDARD.decode(interval.encoded_histogram()).expect("base 64");
+            let histogram: Histogram<u64> = deserializer.deserialize(&mut bytes.as_slice()).expect("as written");
+            (interval.tag().expect("tagged").as_str().to_owned(), histogram.len(), histogram.value_at_quantile(0.5))
+        };
+        intervals.map(read).collect()
     }
 }

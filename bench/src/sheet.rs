@@ -21,6 +21,8 @@ pub enum Unit {
     Times,
     /// Pieces a second; more is better.
     PerS,
+    /// Millions of bytes a second; more is better.
+    MbPerS,
     /// Mebibytes; less is better.
     MiB,
     /// Pieces of something that is meant to be small; less is better.
@@ -36,6 +38,7 @@ impl Unit {
             Unit::S => "s",
             Unit::MPerS => "M/s",
             Unit::PerS => "/s",
+            Unit::MbPerS => "MB/s",
             Unit::MiB => "MiB",
             Unit::Times => "x",
             Unit::Count => "",
@@ -44,7 +47,7 @@ impl Unit {
 
     /// Whether a larger figure is the better one.
     pub fn more_is_better(self) -> bool {
-        matches!(self, Unit::MPerS | Unit::PerS)
+        matches!(self, Unit::MPerS | Unit::MbPerS | Unit::PerS)
     }
 }
 

@@ -82,14 +82,14 @@ pub fn judge(plan: &Plan) -> Result<Judged, String> {
 
 fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>) -> Judged {
     let RunOutcome { ended, history, digest, reached, simulated_us, messages, .. } = outcome;
-    let (mut scores, mut crash, mut lost, mut tally, mut ack_us) = (Vec::new(), None, false, Tally::default(), [0; 3]);
+    let (mut scores, mut crash, mut lost, mut tally, mut acks) = (Vec::new(), None, false, Tally::default(), acknowledgements());
     let mut seen = None;
     match ended {
         Ended::Finished(left) => {
             let evidence = evidence(exchange, &history, &left);
             tally = Tally::of_history(&history, left.started_us);
             tally_orders(&evidence, &mut tally);
-            ack_us = acknowledgement_us(&evidence);
+            acks = acknowledged(&evidence);
             let of_log = sim::invariants::check(&history, sim::invariants::all());
             scores.extend(of_log.into_iter().map(|(name, finding)| (name.to_owned(), finding)));
             scores.extend(invariants::ALL.iter().map(|invariant| (invariant.name().to_owned(), invariant.check(&evidence))));
@@ -127,7 +127,8 @@ fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>
         digest,
         simulated_ms,
         messages,
-        ack_us,
+        ack_us: [50.0, 99.0, 99.9].map(|percentile| acks.value_at_percentile(percentile)),
+        acks: acks.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect(),
         cpu_ms: 0,
         peak_kb: 0,
     };
@@ -265,9 +266,13 @@ fn tally_unknowns(evidence: &Evidence, tally: &mut Tally) {
     }
 }
 
-/// From the first request of an order to its acknowledgement, simulated µs: p50, p99, p99.9.
-fn acknowledgement_us(evidence: &Evidence) -> [u64; 3] {
-    let mut histogram = Histogram::<u64>::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are sound");
+fn acknowledgements() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are sound")
+}
+
+/// From the first request of an order to its acknowledgement, simulated µs.
+fn acknowledged(evidence: &Evidence) -> Histogram<u64> {
+    let mut histogram = acknowledgements();
     let mut asked: BTreeMap<(u64, &str), u64> = BTreeMap::new();
     for step in &evidence.clients {
         let Ask::Place { client_order_id, .. } = &step.operation.ask else { continue };
@@ -284,5 +289,5 @@ fn acknowledgement_us(evidence: &Evidence) -> [u64; 3] {
             _ => {}
         }
     }
-    [50.0, 99.0, 99.9].map(|percentile| histogram.value_at_percentile(percentile))
+    histogram
 }

@@ -52,6 +52,8 @@ pub struct SeedReport {
     pub messages: u64,
     /// Order to acknowledgement, simulated µs: p50, p99, p99.9.
     pub ack_us: [u64; 3],
+    /// The same in full: simulated µs to three digits, and how many orders, in rising order.
+    pub acks: Vec<(u64, u64)>,
     /// CPU ms of this process for this seed.
     pub cpu_ms: u64,
     /// Highest resident memory during this seed, kB.

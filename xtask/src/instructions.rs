@@ -20,8 +20,9 @@ const TOLERANCE_PERCENT: f64 = 1.0;
 /// Instructions by piece of work.
 type Counts = BTreeMap<String, u64>;
 
-/// Whether nothing costs more than the baseline allows; says every figure. `true` with one line where it cannot be counted.
-pub fn gate(root: &Path) -> Result<bool> {
+/// Whether nothing costs more than the baseline allows; says every figure. `true` with one line where it cannot be counted. `target` overrides the
+/// caller's target directory.
+pub fn gate(root: &Path, target: Option<&Path>) -> Result<bool> {
     if let Some(why) = cannot_count() {
         println!("    skipped: {why}");
         return Ok(true);
@@ -33,7 +34,7 @@ pub fn gate(root: &Path) -> Result<bool> {
         return Ok(true);
     }
     let old: Counts = serde_json::from_value(baseline["counts"].clone()).with_context(|| format!("{BASELINE}: counts: a number for each name"))?;
-    let lines = compare(&old, &count(root)?);
+    let lines = compare(&old, &count(root, target)?);
     lines.iter().for_each(|line| println!("    {}", line.text));
     Ok(lines.iter().all(|line| line.passes))
 }
@@ -43,7 +44,7 @@ pub fn update(root: &Path) -> Result<()> {
     if let Some(why) = cannot_count() {
         bail!("{why}");
     }
-    let baseline = json!({ "compiler": compiler()?, "counts": count(root)? });
+    let baseline = json!({ "compiler": compiler()?, "counts": count(root, None)? });
     let text = serde_json::to_string_pretty(&baseline)? + "\n";
     std::fs::write(root.join(BASELINE), text).with_context(|| BASELINE.to_owned())
 }
@@ -66,11 +67,14 @@ fn compiler() -> Result<String> {
     Ok(format!("rustc {} {}", field("release:"), field("host:")))
 }
 
-fn count(root: &Path) -> Result<Counts> {
+fn count(root: &Path, target: Option<&Path>) -> Result<Counts> {
     let mut cargo = process::cargo();
     // The caller's flags would count another program; with several codegen units a change in one place moves the borders of all others.
     cargo.current_dir(root).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     cargo.args(["build", "--quiet", "--release", "--package", "lockstep-bench", "--bin", "instructions", "--message-format=json-render-diagnostics"]);
+    if let Some(target) = target {
+        cargo.arg("--target-dir").arg(target);
+    }
     let program = executable(&process::output(&mut cargo)?, "instructions").context("cargo built `instructions` but did not say where it lies")?;
     let list = process::output(&mut Command::new(&program))?;
     let names = list.lines().filter_map(|line| line.split(' ').next());

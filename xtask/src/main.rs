@@ -9,6 +9,7 @@
 mod commands;
 mod instructions;
 mod kafka;
+mod latency;
 mod plant;
 mod process;
 mod rules;

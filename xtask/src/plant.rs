@@ -16,6 +16,9 @@ use crate::tree;
 
 pub const FOLDER: &str = "scenarios/plants";
 
+/// Slow-downs that the gates of `cargo xtask bench` must catch, each named as its gate.
+pub const OF_GATES: &str = "bench/plants";
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plant {
     pub name: String,

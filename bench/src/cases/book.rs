@@ -1,9 +1,11 @@
 //! A command to a book: three plain streams beside other books, realistic flows against their calm one, and single commands.
 
+#[cfg(feature = "full")]
+use crate::peers::OrderbookRs;
 use crate::peers::{Lobster, Peer, steps};
 use anyhow::{Result, ensure};
 use bench::flow::{Equity, Flow, Plain, TradeHash};
-use bench::measure::{Clock, Contestant, Samples, rounds};
+use bench::measure::{Clock, Contestant, HiccupMeter, Samples, column, rounds};
 use bench::{Case, Goal, Options, Sheet, Unit};
 use book::{Book, BookConfig, Fast, Naive, Venue};
 use hdrhistogram::Histogram;
@@ -24,8 +26,11 @@ const STRETCH: usize = 4_096;
 const BATCH: usize = 256;
 
 fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
-    let repetitions = options.repetitions(25, 3);
-    sheet.condition("method", format!("{COMMANDS} commands made beforehand from seed {SEED}, prefill excluded; contestants take turns"));
+    let repetitions = options.repetitions(9, 3);
+    sheet.condition(
+        "method",
+        format!("{COMMANDS} commands made beforehand from seed {SEED}, prefill excluded; contestants take turns, slow ones in every third round"),
+    );
     sheet.condition("", format!("a repetition's figure is the median over stretches of {STRETCH} commands, each between two readings of the clock"));
     sheet.condition("rules", "ours: all of them (owner, range, overflow, duplicates, room), accounts and 64 symbols looked up; batches of 256 as from a ring");
     sheet.condition("ids", "sparse 64-bit numbers of 64 origins; a cancel picks any resting order with the same chance");
@@ -115,24 +120,26 @@ fn plain_rows(flow: &Flow, goal: Option<f64>, repetitions: usize, sheet: &mut Sh
     let truth = Truth::default();
     let mut contestants = [
         Contestant::new("lockstep", || ours(flow, Fast::new, &truth)),
-        Contestant::new("lockstep, naive twin", || ours(flow, Naive::new, &truth)),
+        Contestant::new("lockstep, naive twin", || ours(flow, Naive::new, &truth)).seldom(),
         Contestant::new("lobster", || theirs::<Lobster>(flow, &truth)),
+        #[cfg(feature = "full")]
+        Contestant::new("orderbook-rs", || theirs::<OrderbookRs>(flow, &truth)).seldom(),
     ];
     let rounds = rounds(repetitions, &mut contestants)?;
     for (at, contestant) in contestants.iter().enumerate() {
         let goal = goal.filter(|_| at == 0).map(Goal::AtMost);
-        sheet.row(format!("{}, {}", flow.name, contestant.name), Samples::new(rounds.iter().map(|round| round[at]).collect()), Unit::Ns, goal);
+        sheet.row(format!("{}, {}", flow.name, contestant.name), column(&rounds, at), Unit::Ns, goal);
     }
     drop(contestants);
     let TradeHash { trades, .. } = truth.trades.get().unwrap_or_default();
     let [before, after] = flow.live;
-    sheet.check(format!("{}: {trades} trades, equal in all three, and so the states of ours; {before} orders rested before, {after} after", flow.name));
+    sheet.check(format!("{}: {trades} trades, equal in all of them, and so the states of ours; {before} orders rested before, {after} after", flow.name));
     Ok(())
 }
 
 fn equity_rows(repetitions: usize, sheet: &mut Sheet) -> Result<()> {
     sheet.condition("equity", "middle 100.00, geometric Brownian; depth n^-1.5 to 10.00; 15 % IOC, 20 % modified, 95 % cancelled; 10,000 live");
-    sheet.condition("", "lobster has neither IOC nor reduce and is left out there");
+    sheet.condition("", "the peers' limit orders know neither IOC with a rest nor reduce: they are left out there");
     let flows: Vec<(Flow, Truth)> = Equity::ALL.iter().map(|equity| (equity.flow(SEED, COMMANDS), Truth::default())).collect();
     for (flow, truth) in &flows {
         ours(flow, Naive::new, truth)?;
@@ -151,28 +158,48 @@ fn equity_rows(repetitions: usize, sheet: &mut Sheet) -> Result<()> {
     Ok(())
 }
 
-/// Every command between two readings of the clock, one book.
+/// Every command between two readings of the clock, one book; beside it the readings with nothing between them, which show what of a tail is the
+/// clock's and the machine's.
 fn single_commands(options: &Options, sheet: &mut Sheet) -> Result<()> {
+    sheet.condition("singles", "each command between two readings of the clock, whose cost is in the figure; `nothing`: two readings with nothing between,");
+    sheet.condition("", format!("after every {READINGS_EVERY}th command; hiccup: a thread that sleeps 1 ms at a time, and how much too late it wakes"));
+    let meter = HiccupMeter::start();
+    let mut nothing = Histogram::<u64>::new(3)?;
     for (name, flow) in [("equity, calm", Equity::ALL[0].flow(SEED, COMMANDS)), (Plain::DEEP.name, Plain::DEEP.flow(SEED, COMMANDS))] {
         let (mut all, mut tails) = (Histogram::<u64>::new(3)?, Vec::new());
-        for _ in 0..options.repetitions(25, 3) {
-            let mut one = Histogram::<u64>::new(3)?;
-            let (mut book, mut reports, clock) = (Fast::new(flow.config), Vec::with_capacity(4_096), Clock::start());
-            for command in &flow.prefill {
-                book.apply(command, &mut reports);
-            }
-            for command in &flow.commands {
-                reports.clear();
-                let begin = clock.now_ns();
-                book.apply(command, &mut reports);
-                one.record(clock.now_ns() - begin)?;
-                ensure!(!reports.is_empty(), "a command is answered");
-            }
+        for _ in 0..options.repetitions(15, 3) {
+            let one = one_by_one(&flow, &mut nothing)?;
             tails.push(one.value_at_quantile(0.999) as f64);
             all.add(one)?;
         }
         sheet.row(format!("{name}, p99.9 of single commands"), Samples::new(tails), Unit::Ns, Some(Goal::AtMost(300.0)));
         sheet.percentiles(format!("{name}, single commands"), all);
     }
+    sheet.percentiles("nothing", nothing);
+    sheet.percentiles("hiccup of the machine", meter.stop());
     Ok(())
+}
+
+/// Nothing is timed so often: the same places in the stream as commands, and seldom enough to disturb none.
+const READINGS_EVERY: usize = 8;
+
+fn one_by_one(flow: &Flow, nothing: &mut Histogram<u64>) -> Result<Histogram<u64>> {
+    let mut one = Histogram::<u64>::new(3)?;
+    let (mut book, mut reports, clock) = (Fast::new(flow.config), Vec::with_capacity(4_096), Clock::start());
+    for command in &flow.prefill {
+        reports.clear();
+        book.apply(command, &mut reports);
+    }
+    for (at, command) in flow.commands.iter().enumerate() {
+        reports.clear();
+        let begin = clock.now_ns();
+        book.apply(command, &mut reports);
+        one.record(clock.now_ns() - begin)?;
+        ensure!(!reports.is_empty(), "a command is answered");
+        if at % READINGS_EVERY == 0 {
+            let begin = clock.now_ns();
+            nothing.record(clock.now_ns() - begin)?;
+        }
+    }
+    Ok(one)
 }

@@ -2,10 +2,9 @@
 
 use crate::exchange::{Account, Disk, Exchange};
 use anyhow::{Context, Result, ensure};
-use bench::measure::{HiccupMeter, Samples};
+use bench::measure::{HiccupMeter, Samples, knee, open_loop};
 use bench::{Case, Goal, Options, Sheet, Unit};
 use hdrhistogram::Histogram;
-use std::time::{Duration, Instant};
 
 pub const CASE: Case = Case { name: "e2e", about: "order to durable answer on `exchange up`, in syncs of the same disk", run };
 
@@ -25,13 +24,13 @@ const OVERLOAD_SYNCS: f64 = 100.0;
 const KNEE_SYNCS: f64 = 20.0;
 
 fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
-    let seconds = if options.quick { 3 } else { 10 };
+    let seconds = if options.quick { 2 } else { 5 };
     sheet.condition(
         "method",
         format!("open loop, {seconds} s a rate, {ACCOUNTS} accounts with a connection each; from the intended start, so that waiting counts"),
     );
     sheet.condition("", "one process, four partitions, embedded log synced before it answers, transactions on; the answer comes when the order is durable");
-    sheet.condition("sync", format!("append of 512 bytes and fdatasync on the same disk, {SYNCS} before and behind each rate, median"));
+    sheet.condition("sync", format!("{}; {SYNCS} before and behind each rate, median", Disk::METHOD));
     let folder = std::env::temp_dir().join(format!("lockstep-e2e-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let measured = measure(&folder, seconds, options.repetitions(5, 2), sheet);
@@ -70,12 +69,8 @@ fn measure(folder: &std::path::Path, seconds: u64, repetitions: usize, sheet: &m
         let syncs = medians[at].iter().map(|(ns, sync_ns)| ns / sync_ns).collect();
         sheet.row(format!("median order at {rate}/s, in syncs"), Samples::new(syncs), Unit::Times, goal);
     }
-    let knee = |repetition: usize| {
-        let measured = RATES.into_iter().zip(&medians).filter_map(|(rate, medians)| Some((rate, medians.get(repetition)?)));
-        let sustained = measured.filter(|(_, (order_ns, sync_ns))| *order_ns <= KNEE_SYNCS * sync_ns);
-        sustained.map(|(rate, _)| rate as f64).fold(0.0, f64::max)
-    };
-    let knees = (0..repetitions).map(knee).collect();
+    let sustained = |repetition, at: usize| medians[at].get(repetition).is_some_and(|(order_ns, sync_ns): &(f64, f64)| *order_ns <= KNEE_SYNCS * sync_ns);
+    let knees = (0..repetitions).map(|repetition| knee(&RATES, |at| sustained(repetition, at)) as f64).collect();
     sheet.row(format!("highest of these rates whose median is below {KNEE_SYNCS} syncs"), Samples::new(knees), Unit::PerS, None);
     for (rate, distribution) in RATES.into_iter().zip(distributions).filter(|(_, distribution)| !distribution.is_empty()) {
         sheet.percentiles(format!("order at {rate}/s"), distribution);
@@ -90,35 +85,22 @@ fn median(values: &[u64]) -> f64 {
 
 /// Orders at a rate, in nanoseconds from the intended start of each.
 fn play(exchange: &Exchange, name: &str, rate: u64, seconds: u64) -> Result<Histogram<u64>> {
-    let (total, begin) = (rate * seconds, Instant::now() + Duration::from_millis(50));
-    let lane = |account: u64| {
-        let mut connection = Account::connect(&exchange.gateway, account)?;
-        let mut latencies = Histogram::<u64>::new(3).expect("three digits");
-        let mut last = None;
-        for number in (account - 1..total).step_by(ACCOUNTS as usize) {
-            let due = begin + Duration::from_nanos(number * 1_000_000_000 / rate);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let id = format!("{name}-{number}");
-            let answer = connection.place(&id)?;
-            latencies.record(due.elapsed().as_nanos() as u64).expect("it grows");
-            ensure!(answer.status == 200 && answer.body.contains(&format!("\"{id}\"")), "order {id}: {} {}", answer.status, answer.body);
-            last = Some(id);
-        }
-        if let Some(id) = last {
-            let answer = connection.query(&id)?;
-            ensure!(answer.status == 200 && answer.body.contains("\"NEW\""), "order {id} is asked for again: {} {}", answer.status, answer.body);
-        }
-        Ok(latencies)
+    let connect = |account| Ok((Account::connect(&exchange.gateway, account)?, None));
+    let mut connections: Vec<(Account, Option<String>)> = (1..=ACCOUNTS).map(connect).collect::<Result<_>>()?;
+    let lane = |(connection, last): &mut (Account, Option<String>), number| {
+        let id = format!("{name}-{number}");
+        let answer = connection.place(&id)?;
+        ensure!(answer.status == 200 && answer.body.contains(&format!("\"{id}\"")), "order {id}: {} {}", answer.status, answer.body);
+        *last = Some(id);
+        Ok(())
     };
-    let lane = &lane;
-    let lanes: Vec<Result<Histogram<u64>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..=ACCOUNTS).map(|account| scope.spawn(move || lane(account))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a lane does not panic")).collect()
-    });
-    let mut all = Histogram::new(3).expect("three digits");
-    for lane in lanes {
-        all.add(lane?).expect("it grows");
+    let mut lanes: Vec<_> = connections.iter_mut().map(|connection| |number| lane(connection, number)).collect();
+    let latencies = open_loop(rate, rate * seconds, &mut lanes)?;
+    drop(lanes);
+    for (mut connection, last) in connections {
+        let Some(id) = last else { continue };
+        let answer = connection.query(&id)?;
+        ensure!(answer.status == 200 && answer.body.contains("\"NEW\""), "order {id} is asked for again: {} {}", answer.status, answer.body);
     }
-    ensure!(all.len() == total, "{} answers to {total} orders", all.len());
-    Ok(all)
+    Ok(latencies)
 }

@@ -3,6 +3,8 @@
 mod book;
 mod clock;
 mod e2e;
+mod gateway;
+mod log;
 mod pipeline;
 mod ring;
 mod sim;
@@ -11,5 +13,5 @@ use bench::Case;
 
 /// In alphabetical order.
 pub const fn all() -> &'static [Case] {
-    &[book::CASE, clock::CASE, e2e::CASE, pipeline::CASE, ring::CASE, sim::CASE]
+    &[book::CASE, clock::CASE, e2e::CASE, gateway::CASE, log::CASE, pipeline::CASE, ring::CASE, sim::CASE]
 }

@@ -1,35 +1,41 @@
 //! A hop from core to core: round trip against the raw cache line, and throughput, beside the queues that people would take instead.
 
-use crate::hops::{Crossbeam, Disruptor, Line, Raw, Rtrb, Stages, lane, leg, round_trips, throughput};
+use crate::hops::{BURST, Crossbeam, Disruptor, Line, Raw, Rtrb, Stages, lane, leg, round_trips, throughput};
 use anyhow::Result;
-use bench::measure::Samples;
+use bench::measure::{HiccupMeter, Samples};
 use bench::{Case, Goal, Options, Sheet, Unit};
 
 pub const CASE: Case = Case { name: "ring", about: "a 64-byte message from core to core: round trip and throughput", run };
 
 const SLOTS: usize = 1024;
 
+/// Turns of one round: each link has its burst in each.
+const TURNS: usize = 200;
+
 /// The first knows no room and no order: it is the measure of round trips, and has no throughput.
 const NAMES: [&str; 6] = ["raw line", "lockstep line ring", "lockstep ring with cursor", "disruptor", "rtrb", "crossbeam ArrayQueue"];
 
 fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
-    let repetitions = options.repetitions(41, 7);
+    let repetitions = options.repetitions(25, 5);
     sheet.condition("method", "two pinned threads; round trips: bursts of 50, every link in turn, the ratio taken within a turn (the way between the");
-    sheet.condition("", "cores of a virtual machine changes within a second); a round's figure is the median of 200 turns");
+    sheet.condition("", "cores of a virtual machine changes within a second); a round's figure is the median of its turns");
     sheet.condition(
         "",
-        "throughput: bursts of 10,000 from first send to last receipt, in turn, 20 turns a round; waiting threads look 200,000 times, then yield",
+        format!(
+            "throughput: bursts of {BURST} from first send to last receipt, in turn, {TURNS} turns a round; waiting threads look 200,000 times, then yield"
+        ),
     );
     sheet.condition("message", "64 bytes, one cache line, every byte written and read; rings of 1,024 slots");
+    let meter = HiccupMeter::start();
     round_trip_rows(repetitions, sheet)?;
     throughput_rows(repetitions, 1, sheet)?;
     throughput_rows(repetitions, 16, sheet)?;
+    sheet.percentiles("hiccup of the machine", meter.stop());
     sheet.check("every message arrived once, in order, unchanged: echoes compared, hashes of both ends equal");
     Ok(())
 }
 
 fn round_trip_rows(repetitions: usize, sheet: &mut Sheet) -> Result<()> {
-    const TURNS: usize = 200;
     let mut rounds = Vec::new();
     for _ in 0..repetitions {
         let legs = vec![
@@ -57,7 +63,6 @@ fn round_trip_rows(repetitions: usize, sheet: &mut Sheet) -> Result<()> {
 }
 
 fn throughput_rows(repetitions: usize, batch: usize, sheet: &mut Sheet) -> Result<()> {
-    const TURNS: usize = 20;
     let mut rounds = Vec::new();
     for _ in 0..repetitions {
         let lanes = vec![

@@ -44,6 +44,17 @@ impl Account {
         self.call("GET", &format!("/api/v3/order?symbol=BTCUSD&origClientOrderId={client_order_id}"))
     }
 
+    /// Asks whether anybody is there: parsed and answered, and nothing else.
+    pub fn ping(&mut self) -> Result<Answer> {
+        self.call("GET", "/api/v3/ping")
+    }
+
+    /// An order whose price is not a number: parsed, looked at, refused; no record is made of it.
+    pub fn place_wrongly(&mut self, client_order_id: &str) -> Result<Answer> {
+        let order = "symbol=BTCUSD&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.00001&price=one";
+        self.call("POST", &format!("/api/v3/order?{order}&newClientOrderId={client_order_id}"))
+    }
+
     fn call(&mut self, method: &str, target: &str) -> Result<Answer> {
         let (number, host) = (self.number, &self.host);
         let request = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nx-mbx-apikey: {number}\r\ncontent-length: 0\r\n\r\n");

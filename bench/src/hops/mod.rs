@@ -14,9 +14,9 @@ pub use self::disruptor::Disruptor;
 pub use self::line::Line;
 pub use self::raw::Raw;
 pub use self::round_trip::{leg, round_trips};
-pub use self::rtrb::Rtrb;
+pub use self::rtrb::{Rtrb, peered};
 pub use self::stages::Stages;
-pub use self::throughput::{lane, throughput};
+pub use self::throughput::{BURST, lane, throughput};
 
 /// One cache line, as a slot of the wire; the first word is its number, from 1 on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,8 +1,12 @@
 //! Other books, each fed the same stream: markets by number, prices and lots as they are, the same hash over its trades.
 
 mod lobster;
+#[cfg(feature = "full")]
+mod orderbook_rs;
 
 pub use self::lobster::Lobster;
+#[cfg(feature = "full")]
+pub use self::orderbook_rs::OrderbookRs;
 
 use bench::flow::{Flow, TradeHash};
 use std::collections::HashMap;

@@ -119,6 +119,7 @@ fn died(task: &Task, ended: String) -> SeedReport {
         simulated_ms: 0,
         messages: 0,
         ack_us: [0; 3],
+        acks: Vec::new(),
         cpu_ms: 0,
         peak_kb: 0,
     }

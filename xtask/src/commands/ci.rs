@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     Step { name: "build, madsim", run: |root| World::Madsim.build_sim(root, None).map(drop) },
     Step { name: "build, turmoil", run: build_turmoil },
     Step { name: "determinism", run: |root| sim(root, &["meta"]) },
+    Step { name: "latency", run: latency },
     Step { name: "regressions", run: regressions },
     Step { name: "alarm", run: alarm },
     Step { name: "seeds 1..=20", run: |root| sim(root, &["sweep", "--seeds", "1..21"]) },
@@ -100,7 +101,13 @@ fn build_turmoil(_: &Path) -> Result<()> {
 
 /// Speed, as exactly as it can be told on a machine with others on it.
 fn instructions(root: &Path) -> Result<()> {
-    anyhow::ensure!(crate::instructions::gate(root)?, "something costs more instructions than bench/instructions.json allows");
+    anyhow::ensure!(crate::instructions::gate(root, None)?, "something costs more instructions than bench/instructions.json allows");
+    Ok(())
+}
+
+/// The same in simulated time, which the machine does not bend at all.
+fn latency(root: &Path) -> Result<()> {
+    anyhow::ensure!(crate::latency::gate(root, None)?, "an order waits longer for its acknowledgement than bench/latency.json allows");
     Ok(())
 }
 

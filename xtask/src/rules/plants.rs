@@ -12,6 +12,11 @@ pub const RULE: Rule = Rule { name: "plants", about: "a plant that no longer app
 
 fn check(tree: &Tree) -> Result<Vec<String>> {
     let mut findings = Vec::new();
+    for patch in tree.files.iter().filter(|file| file.starts_with(plant::OF_GATES)) {
+        if !applies(&tree.root, &tree.root.join(patch))? {
+            findings.push(format!("{patch}: does not apply"));
+        }
+    }
     for plant in plant::all(&tree.root)? {
         if !applies(&tree.root, &plant.patch)? {
             findings.push(format!("{}/{}.patch: does not apply", plant::FOLDER, plant.name));

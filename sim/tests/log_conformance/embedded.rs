@@ -4,13 +4,15 @@ use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPoli
 use log::Durability;
 use log::history::Silent;
 use log::host::{self, HostConfig};
+use log::link::{Link, LinkConfig};
 use log::native::{ClientConfig, Native};
 use runtime::BoxFuture;
 use runtime::disk::RealDisk;
 use runtime::net::Listener;
 use runtime::task::{JoinHandle, Stopper, stop_channel};
+use sim::conformance::log::asked::{Request, Response};
 use sim::conformance::log::{Bench, Client, run};
-use sim::conformance::proxy::Proxy;
+use sim::conformance::proxy::{Framing, Proxy, Trip};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -32,7 +34,7 @@ struct Embedded {
 impl Embedded {
     async fn start(directory: PathBuf) -> Embedded {
         let listen = Listener::bind("127.0.0.1:0").await.expect("a free port").local_address();
-        let proxy = Proxy::start("127.0.0.1:0", listen.clone()).await.expect("a free port");
+        let proxy = Proxy::start("127.0.0.1:0", listen.clone(), Framing::Native).await.expect("a free port");
         let embedded = Embedded { listen, proxy, directory, lives: AtomicU64::new(0), running: Mutex::new(None), numbers: AtomicU64::new(0) };
         embedded.live();
         embedded
@@ -86,6 +88,28 @@ impl Bench for Embedded {
     }
 
     fn pass_answers(&self) -> BoxFuture<'_, ()> {
+        self.proxy.pass();
+        Box::pin(std::future::ready(()))
+    }
+
+    fn trip(&self, kind: u16, trip: Trip) -> BoxFuture<'_, ()> {
+        self.proxy.trip(kind, trip);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn ask(&self, _broker: u32, request: Request) -> BoxFuture<'_, Option<Response>> {
+        let config = LinkConfig { connect_timeout_ms: 1_000, request_timeout_ms: 5_000, backoff_ms_min: 10, backoff_ms_max: 100 };
+        let link = Link::open(self.listen.clone(), config);
+        Box::pin(async move { link.call(&request, 0).await.ok() })
+    }
+
+    /// A process of tasks cannot be stopped; for a client, one that answers nothing is the same.
+    fn pause(&self, _broker: u32) -> BoxFuture<'_, ()> {
+        self.proxy.hold();
+        Box::pin(std::future::ready(()))
+    }
+
+    fn resume(&self, _broker: u32) -> BoxFuture<'_, ()> {
         self.proxy.pass();
         Box::pin(std::future::ready(()))
     }

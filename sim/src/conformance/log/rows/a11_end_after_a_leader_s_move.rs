@@ -64,13 +64,13 @@ pub async fn a_new_leader_s_end_may_be_older_than_what_was_seen_and_is_no_error<
         let watching = spawn(watch(bench.clone(), elder, tp));
         bench.kill(elder).await;
         let seen = watching.await.expect("it ends in good order");
+        if bench.brokers() == 1 {
+            bench.restart(elder).await;
+        }
         let by_ms = soon(PATIENCE_MS);
         // Until a leader of a younger epoch answers, and has come to the end that was seen.
         loop {
             assert!(monotonic_ms() < by_ms, "the end that was seen comes back");
-            if bench.brokers() == 1 {
-                bench.restart(elder).await;
-            }
             let Some(younger) = leader_of(&topic(&*bench, &info.name).await, 0).filter(|leader| bench.brokers() == 1 || *leader != elder) else {
                 sleep(Duration::from_millis(10)).await;
                 continue;
@@ -101,15 +101,17 @@ pub async fn a_new_leader_s_end_may_be_older_than_what_was_seen_and_is_no_error<
     assert!(acknowledged.iter().all(|value| kept.contains(value)), "nothing acknowledged is missing");
 }
 
-/// Who leads, once it has taken some.
+/// Who leads, once it has taken some and somebody else is fit to lead after it.
 async fn written_to<B: Bench>(bench: &B, name: &str, tp: Tp) -> u32 {
     let by_ms = soon(PATIENCE_MS);
     let mut begin = None;
     loop {
         assert!(monotonic_ms() < by_ms, "it is written to");
-        if let Some(leader) = leader_of(&topic(bench, name).await, 0)
+        let topic = topic(bench, name).await;
+        if let Some(leader) = leader_of(&topic, 0)
             && let Some(found) = fetch(bench, leader, tp, 0).await
             && found.error.is_none()
+            && topic.partitions[0].isr.len() == topic.partitions[0].replicas.len()
             && found.high_watermark >= *begin.get_or_insert(found.high_watermark) + 20
         {
             return leader;

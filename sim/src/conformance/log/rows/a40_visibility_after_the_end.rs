@@ -41,6 +41,7 @@ pub async fn a_position_is_pending_until_its_marker_and_is_never_the_old_one_aft
     let mut old = None;
     for (sequence, commits) in (0..).zip([true, false, true]) {
         let offset = i64::from(sequence) + 1;
+        settled(&log, info.tp(0)).await;
         let stable = end(&log, info.tp(0), Isolation::ReadCommitted).await;
         open(&*bench, &id, &group, (&info.name, tp), session, (sequence, offset)).await;
         assert_eq!(end(&log, info.tp(0), Isolation::ReadCommitted).await, stable, "what is open is not stable");

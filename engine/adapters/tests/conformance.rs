@@ -1,7 +1,7 @@
 //! The log port's contract on Apache Kafka through librdkafka: `cargo xtask conformance --log rdkafka`.
 //!
 //! Needs the cluster of `cargo xtask kafka up`; `LOCKSTEP_KAFKA` tells that it is there, `LOCKSTEP_KAFKA_CONTROL` the command that kills and starts its
-//! nodes. Without them there is nothing to judge. An argument runs only the contracts whose names contain it.
+//! nodes. `LOCKSTEP_ROUNDS`: rounds of faults over the workload, 3 without it. Without the first two there is nothing to judge. An argument runs only the contracts whose names contain it.
 #![allow(clippy::disallowed_methods)] // it measures threads, and runs the cluster's command
 
 mod kafka;
@@ -11,7 +11,7 @@ use log::LogPort;
 use log::history::Silent;
 use runtime::BoxFuture;
 use sim::conformance::log::asked::{Request, Response};
-use sim::conformance::log::{Bench, Client, run};
+use sim::conformance::log::{Bench, Client, Load, run};
 use sim::conformance::proxy::{Framing, Proxy, Trip};
 use std::process::Command;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ struct Real {
     /// Topics outlive a run.
     run: u64,
     numbers: AtomicU64,
+    /// Of faults over the workload.
+    rounds: u32,
     control: Vec<String>,
     wire: kafka::Wire,
 }
@@ -52,7 +54,8 @@ impl Real {
             relays.push(Proxy::start(&port(node, RELAY), port(node, PROXIED), Framing::Kafka).await.expect("the relay's port is free"));
         }
         let run = runtime::rng::Rng::of_node("conformance").next_u64() >> 32;
-        Real { relays, run, numbers: AtomicU64::new(0), control: control.split_whitespace().map(str::to_owned).collect(), wire: kafka::Wire::default() }
+        let rounds = std::env::var("LOCKSTEP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
+        Real { relays, run, numbers: AtomicU64::new(0), rounds, control: control.split_whitespace().map(str::to_owned).collect(), wire: kafka::Wire::default() }
     }
 
     /// Every replica of every topic, in the eyes of every node?
@@ -97,6 +100,10 @@ impl Bench for Real {
 
     fn replication(&self) -> (u32, u32) {
         (3, 2)
+    }
+
+    fn load(&self) -> Load {
+        Load { rounds: self.rounds, ahead: 40, pause_ms: 20 }
     }
 
     fn fresh(&self, word: &str) -> String {

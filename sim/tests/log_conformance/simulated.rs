@@ -11,7 +11,7 @@ use runtime::BoxFuture;
 use runtime::net::RESPONSE;
 use runtime::time::sleep;
 use sim::conformance::log::asked::{Request, Response};
-use sim::conformance::log::{Bench, Client, Contract, all};
+use sim::conformance::log::{Bench, Client, Contract, Load, all};
 use sim::conformance::proxy::Trip;
 use sim::{Ended, NodeCtx, Settings, World, invariants, run};
 use std::collections::BTreeMap;
@@ -79,6 +79,11 @@ impl Bench for Simulated {
 
     fn replication(&self) -> (u32, u32) {
         (3, 2)
+    }
+
+    /// Three seeds.
+    fn load(&self) -> Load {
+        Load { rounds: 7, ahead: 12, pause_ms: 200 }
     }
 
     fn fresh(&self, word: &str) -> String {

@@ -32,16 +32,17 @@ fn controller_port(node: u32) -> u16 {
     broker_port(node) + 1
 }
 
-fn bootstrap() -> String {
-    NODES.map(|node| format!("127.0.0.1:{}", broker_port(node))).join(",")
-}
-
 impl Cluster {
     /// Where it lies; nothing is started.
     pub fn at(version: Version) -> Cluster {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), PathBuf::from);
         let target = std::path::absolute(&target).unwrap_or(target);
         Cluster { version, home: target.join("kafka").join(version.full()) }
+    }
+
+    /// Where its brokers listen.
+    pub fn bootstrap() -> String {
+        NODES.map(|node| format!("127.0.0.1:{}", broker_port(node))).join(",")
     }
 
     /// Fetches the jars, if they are not there.
@@ -67,7 +68,7 @@ impl Cluster {
     pub fn up(&self) -> Result<u8> {
         if self.is_running() {
             self.await_ready(&NODES)?;
-            println!("kafka: {} runs already: {}", self.version.full(), bootstrap());
+            println!("kafka: {} runs already: {}", self.version.full(), Self::bootstrap());
             return Ok(0);
         }
         self.down()?;
@@ -85,7 +86,13 @@ impl Cluster {
             self.launch(node)?;
         }
         self.await_ready(&NODES)?;
-        println!("kafka: {} is up after {:.1} s: {}  logs {}/n*.log", self.version.full(), begin.elapsed().as_secs_f64(), bootstrap(), self.home.display());
+        println!(
+            "kafka: {} is up after {:.1} s: {}  logs {}/n*.log",
+            self.version.full(),
+            begin.elapsed().as_secs_f64(),
+            Self::bootstrap(),
+            self.home.display()
+        );
         Ok(0)
     }
 

@@ -4,6 +4,8 @@
 
 pub mod asked;
 mod groups;
+mod judged;
+mod nemesis;
 mod produce;
 mod read;
 mod rows;
@@ -14,6 +16,8 @@ mod workload;
 
 use super::proxy::Trip;
 use ::log::LogPort;
+pub use workload::under_kills;
+
 use asked::{Request, Response};
 use runtime::BoxFuture;
 use runtime::time;
@@ -31,6 +35,17 @@ pub struct Client {
     pub buffer_bytes_max: Option<usize>,
 }
 
+/// A workload under faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Of faults: one of each kind.
+    pub rounds: u32,
+    /// Plain records sent to a partition before the first of them is answered.
+    pub ahead: u32,
+    /// Between two rounds of a writer.
+    pub pause_ms: u64,
+}
+
 /// The implementation under test, and the hands on what stands behind it.
 pub trait Bench: Send + Sync + 'static {
     /// The implementation.
@@ -42,6 +57,8 @@ pub trait Bench: Send + Sync + 'static {
     fn brokers(&self) -> u32;
     /// Replicas and fewest in-sync replicas of a topic.
     fn replication(&self) -> (u32, u32);
+    /// How heavy its workload is.
+    fn load(&self) -> Load;
     /// A word that no other topic, group or id has had, on a log that outlives the run.
     fn fresh(&self, word: &str) -> String;
     /// Throws the answers to proxied clients away; what they ask is done.
@@ -124,7 +141,7 @@ pub fn all<B: Bench>() -> Vec<Contract<B>> {
         rows::a41_an_end_that_comes_twice::an_end_that_comes_late_is_refused_once_a_younger_session_is_there provokes "A29, A39",
         rows::a53_zombie_commit::a_commit_of_an_elder_generation_or_a_former_member_is_refused provokes "A53",
         rows::a57_commit_without_a_generation::a_commit_without_a_generation_is_for_empty_groups_only provokes "A57",
-        workload::nothing_acknowledged_is_lost_or_doubled_while_brokers_are_killed provokes "kill of every broker",
+        workload::nothing_acknowledged_is_lost_or_doubled_while_faults_fly provokes "kills, pauses, answers lost and late",
     ]
 }
 

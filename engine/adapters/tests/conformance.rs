@@ -1,23 +1,27 @@
 //! The log port's contract on Apache Kafka through librdkafka: `cargo xtask conformance --log rdkafka`.
 //!
 //! Needs the cluster of `cargo xtask kafka up`; `LOCKSTEP_KAFKA` tells that it is there, `LOCKSTEP_KAFKA_CONTROL` the command that kills and starts its
-//! nodes. Without them there is nothing to judge. An argument runs only the contracts whose names contain it.
+//! nodes. `LOCKSTEP_ROUNDS`: rounds of faults over the workload, 3 without it. Without the first two there is nothing to judge. An argument runs only the contracts whose names contain it.
 #![allow(clippy::disallowed_methods)] // it measures threads, and runs the cluster's command
+
+mod kafka;
 
 use adapters::rdkafka::{Kafka, KafkaConfig};
 use log::LogPort;
 use log::history::Silent;
 use runtime::BoxFuture;
-use sim::conformance::log::{Bench, Client, run};
-use sim::conformance::proxy::Proxy;
+use sim::conformance::log::asked::{Request, Response};
+use sim::conformance::log::{Bench, Client, Load, run};
+use sim::conformance::proxy::{Framing, Proxy, Trip};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const NODES: [u32; 3] = [1, 2, 3];
 
 fn port(node: u32, listener: u32) -> String {
-    format!("127.0.0.1:{}", node * 10_000 + 9_092 + listener)
+    format!("127.0.0.1:{}", node * 3_000 + 16_092 + listener)
 }
 
 fn brokers(listener: u32) -> String {
@@ -29,22 +33,40 @@ const PLAIN: u32 = 0;
 const PROXIED: u32 = 2;
 const RELAY: u32 = 3;
 
+/// Until a restarted node has caught up, on a machine that does other things.
+const IN_SYNC_MS_MAX: u64 = 120_000;
+
 struct Real {
     relays: Vec<Proxy>,
     /// Topics outlive a run.
     run: u64,
     numbers: AtomicU64,
+    /// Of faults over the workload.
+    rounds: u32,
     control: Vec<String>,
+    wire: kafka::Wire,
 }
 
 impl Real {
     async fn start(control: &str) -> Real {
         let mut relays = Vec::new();
         for node in NODES {
-            relays.push(Proxy::start(&port(node, RELAY), port(node, PROXIED)).await.expect("the relay's port is free"));
+            relays.push(Proxy::start(&port(node, RELAY), port(node, PROXIED), Framing::Kafka).await.expect("the relay's port is free"));
         }
         let run = runtime::rng::Rng::of_node("conformance").next_u64() >> 32;
-        Real { relays, run, numbers: AtomicU64::new(0), control: control.split_whitespace().map(str::to_owned).collect() }
+        let rounds = std::env::var("LOCKSTEP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
+        Real { relays, run, numbers: AtomicU64::new(0), rounds, control: control.split_whitespace().map(str::to_owned).collect(), wire: kafka::Wire::default() }
+    }
+
+    /// Every replica of every topic, in the eyes of every node?
+    async fn is_in_sync(&self) -> bool {
+        for node in NODES {
+            let Some(Response::Metadata { topics, .. }) = self.ask(node, Request::Metadata { topics: None }).await else { return false };
+            if topics.iter().flat_map(|topic| &topic.partitions).any(|partition| partition.isr.len() < partition.replicas.len()) {
+                return false;
+            }
+        }
+        true
     }
 
     fn control(&self, verb: &'static str, node: u32) -> BoxFuture<'_, ()> {
@@ -80,6 +102,10 @@ impl Bench for Real {
         (3, 2)
     }
 
+    fn load(&self) -> Load {
+        Load { rounds: self.rounds, ahead: 40, pause_ms: 20 }
+    }
+
     fn fresh(&self, word: &str) -> String {
         format!("{word}-{:08x}-{}", self.run, self.numbers.fetch_add(1, Ordering::Relaxed))
     }
@@ -94,12 +120,39 @@ impl Bench for Real {
         Box::pin(std::future::ready(()))
     }
 
+    fn trip(&self, kind: u16, trip: Trip) -> BoxFuture<'_, ()> {
+        self.relays.iter().for_each(|relay| relay.trip(kind, trip));
+        Box::pin(std::future::ready(()))
+    }
+
+    fn ask(&self, broker: u32, request: Request) -> BoxFuture<'_, Option<Response>> {
+        Box::pin(async move {
+            let address = port(broker, PLAIN);
+            runtime::time::timeout(Duration::from_secs(6), self.wire.ask(&address, &request)).await.ok().flatten()
+        })
+    }
+
+    fn pause(&self, broker: u32) -> BoxFuture<'_, ()> {
+        self.control("pause", broker)
+    }
+
+    fn resume(&self, broker: u32) -> BoxFuture<'_, ()> {
+        self.control("resume", broker)
+    }
+
     fn kill(&self, broker: u32) -> BoxFuture<'_, ()> {
         self.control("kill", broker)
     }
 
     fn restart(&self, broker: u32) -> BoxFuture<'_, ()> {
-        self.control("start", broker)
+        Box::pin(async move {
+            self.control("start", broker).await;
+            let by_ms = runtime::time::monotonic_ms() + IN_SYNC_MS_MAX;
+            while !self.is_in_sync().await {
+                assert!(runtime::time::monotonic_ms() < by_ms, "every replica comes back in sync");
+                runtime::time::sleep(Duration::from_millis(200)).await;
+            }
+        })
     }
 }
 

@@ -12,7 +12,7 @@ mod directory;
 mod journal;
 mod real;
 
-pub use journal::{JournalConfig, JournalDisk};
+pub use journal::{JournalConfig, JournalDisk, JournalView};
 pub use real::RealDisk;
 
 /// A file and its length in bytes.

@@ -1,56 +1,87 @@
-//! The embedded log: controller and one broker in one process, every append synced, on a directory that outlives them.
+//! The embedded log: controller and one broker, every append synced, on a directory with a journal that outlives them. As tasks of this process, where a
+//! kill ends the tasks; or, for `--kills`, as a process of its own, where a kill is `kill -9`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // it kills a real process
 
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy, NodeId};
 use log::Durability;
 use log::history::Silent;
 use log::host::{self, HostConfig};
+use log::link::{Link, LinkConfig};
 use log::native::{ClientConfig, Native};
 use runtime::BoxFuture;
-use runtime::disk::RealDisk;
+use runtime::disk::{JournalConfig, JournalDisk};
 use runtime::net::Listener;
-use runtime::task::{JoinHandle, Stopper, stop_channel};
-use sim::conformance::log::{Bench, Client, run};
-use sim::conformance::proxy::Proxy;
+use runtime::task::{JoinHandle, Stop, Stopper, stop_channel};
+use sim::conformance::log::asked::{Request, Response};
+use sim::conformance::log::{Bench, Client, Load, run, under_kills};
+use sim::conformance::proxy::{Framing, Proxy, Trip};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 const NODE: NodeId = 1;
 
-/// The process, and what it needs to come back.
+/// How it lives.
+enum Life {
+    Tasks(JoinHandle<io::Result<()>>, Stopper),
+    Process(Child),
+}
+
+/// The log, and what it needs to come back.
 struct Embedded {
+    is_process: bool,
     listen: String,
     proxy: Proxy,
     directory: PathBuf,
     lives: AtomicU64,
-    running: Mutex<Option<(JoinHandle<io::Result<()>>, Stopper)>>,
+    running: Mutex<Option<Life>>,
     numbers: AtomicU64,
 }
 
 impl Embedded {
-    async fn start(directory: PathBuf) -> Embedded {
+    async fn start(directory: PathBuf, is_process: bool) -> Embedded {
         let listen = Listener::bind("127.0.0.1:0").await.expect("a free port").local_address();
-        let proxy = Proxy::start("127.0.0.1:0", listen.clone()).await.expect("a free port");
-        let embedded = Embedded { listen, proxy, directory, lives: AtomicU64::new(0), running: Mutex::new(None), numbers: AtomicU64::new(0) };
+        let proxy = Proxy::start("127.0.0.1:0", listen.clone(), Framing::Native).await.expect("a free port");
+        let (lives, running, numbers) = (AtomicU64::new(0), Mutex::new(None), AtomicU64::new(0));
+        let embedded = Embedded { is_process, listen, proxy, directory, lives, running, numbers };
         embedded.live();
         embedded
     }
 
     fn live(&self) {
-        let disk = Arc::new(RealDisk::open(&self.directory).expect("a directory of its own"));
-        // Clients learn the proxy's address.
-        let address = self.proxy.address();
-        let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, self.listen.clone()), (NODE, self.listen.clone())]);
-        let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(NODE, &address) });
-        let controller = Controller::new(ControllerConfig::beside(NODE));
-        let cores: Vec<(NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
-        let (stopper, stop) = stop_channel();
         let life = self.lives.fetch_add(1, Ordering::Relaxed);
-        let host = host::run(HostConfig::new(self.listen.clone(), nodes), cores, disk, Arc::new(Silent), life, stop);
-        *self.running.lock().expect("no panic under the lock") = Some((runtime::task::spawn(host), stopper));
+        let living = if self.is_process {
+            let mut command = Command::new(std::env::current_exe().expect("this program"));
+            command.args(["--serve", &self.listen, &self.proxy.address()]).arg(&self.directory).arg(life.to_string()).stdin(Stdio::null());
+            Life::Process(command.spawn().expect("it starts"))
+        } else {
+            let (stopper, stop) = stop_channel();
+            Life::Tasks(runtime::task::spawn(host(&self.directory, &self.listen, &self.proxy.address(), life, stop)), stopper)
+        };
+        *self.running.lock().expect("no panic under the lock") = Some(living);
     }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Some(Life::Process(child)) = self.running.get_mut().expect("no panic under the lock") {
+            let _it_may_have_ended = child.kill();
+            let _its_code = child.wait();
+        }
+    }
+}
+
+/// One life of it. Clients are told to come through `advertised`.
+fn host(directory: &Path, listen: &str, advertised: &str, life: u64, stop: Stop) -> impl Future<Output = io::Result<()>> + use<> {
+    let disk = Arc::new(JournalDisk::open(directory, JournalConfig::default()).expect("a directory of its own"));
+    let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, listen.to_owned()), (NODE, listen.to_owned())]);
+    let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(NODE, advertised) });
+    let controller = Controller::new(ControllerConfig::beside(NODE));
+    let cores: Vec<(NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
+    host::run(HostConfig::new(listen.to_owned(), nodes), cores, disk, Arc::new(Silent), life, stop)
 }
 
 impl Bench for Embedded {
@@ -76,6 +107,10 @@ impl Bench for Embedded {
         (1, 1)
     }
 
+    fn load(&self) -> Load {
+        Load { rounds: 20, ahead: 40, pause_ms: 20 }
+    }
+
     fn fresh(&self, word: &str) -> String {
         format!("{word}-{}", self.numbers.fetch_add(1, Ordering::Relaxed))
     }
@@ -90,12 +125,42 @@ impl Bench for Embedded {
         Box::pin(std::future::ready(()))
     }
 
+    fn trip(&self, kind: u16, trip: Trip) -> BoxFuture<'_, ()> {
+        self.proxy.trip(kind, trip);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn ask(&self, _broker: u32, request: Request) -> BoxFuture<'_, Option<Response>> {
+        let config = LinkConfig { connect_timeout_ms: 1_000, request_timeout_ms: 5_000, backoff_ms_min: 10, backoff_ms_max: 100 };
+        let link = Link::open(self.listen.clone(), config);
+        Box::pin(async move { link.call(&request, 0).await.ok() })
+    }
+
+    /// A process of tasks cannot be stopped; for a client, one that answers nothing is the same.
+    fn pause(&self, _broker: u32) -> BoxFuture<'_, ()> {
+        self.proxy.hold();
+        Box::pin(std::future::ready(()))
+    }
+
+    fn resume(&self, _broker: u32) -> BoxFuture<'_, ()> {
+        self.proxy.pass();
+        Box::pin(std::future::ready(()))
+    }
+
     fn kill(&self, _broker: u32) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let (task, _stopper) = self.running.lock().expect("no panic under the lock").take().expect("it runs");
-            task.abort();
-            // The error says that it was aborted.
-            let _ = task.await;
+            let life = self.running.lock().expect("no panic under the lock").take().expect("it runs");
+            match life {
+                Life::Tasks(task, _stopper) => {
+                    task.abort();
+                    // The error says that it was aborted.
+                    let _ = task.await;
+                }
+                Life::Process(mut child) => {
+                    child.kill().expect("it had not ended by itself");
+                    child.wait().expect("it has ended");
+                }
+            }
         })
     }
 
@@ -104,13 +169,38 @@ impl Bench for Embedded {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads")
+}
+
+/// How many contracts broke.
 pub fn judge(only: &str) -> usize {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads");
-    let (_, broken) = runtime.block_on(async {
-        let bench = Arc::new(Embedded::start(directory.path().to_owned()).await);
+    let (_, broken) = runtime().block_on(async {
+        let bench = Arc::new(Embedded::start(directory.path().to_owned(), false).await);
         println!("log embedded: one node, fsync = always");
         run(bench, only).await
     });
     broken
+}
+
+/// Ends the log's process so many times amid the workload; panics if the log does not keep its word.
+pub fn kills(kills: u32) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    println!("log embedded: one node, a process of its own, fsync = always; kill -9, {kills} times");
+    runtime().block_on(async {
+        let bench = Arc::new(Embedded::start(directory.path().to_owned(), true).await);
+        under_kills(bench, kills).await;
+    });
+    println!("ok");
+}
+
+/// Is the log until it is killed: address, address for clients, directory, number of this life.
+pub fn serve(words: &[String]) {
+    let [listen, advertised, directory, life] = words else { panic!("four words: {words:?}") };
+    let life = life.parse().expect("a number");
+    runtime().block_on(async {
+        let (_stopper, stop) = stop_channel();
+        host(Path::new(directory), listen, advertised, life, stop).await.expect("a host that runs");
+    });
 }

@@ -5,10 +5,14 @@ use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core};
 use log::Durability;
 use log::history::SharedObserver;
 use log::host::{self, HostConfig};
+use log::link::{Link, LinkConfig};
 use log::native::{ClientConfig, Native};
 use runtime::BoxFuture;
+use runtime::net::RESPONSE;
 use runtime::time::sleep;
-use sim::conformance::log::{Bench, Client, Contract, all};
+use sim::conformance::log::asked::{Request, Response};
+use sim::conformance::log::{Bench, Client, Contract, Load, all};
+use sim::conformance::proxy::Trip;
 use sim::{Ended, NodeCtx, Settings, World, invariants, run};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +27,9 @@ const CLIENT: &str = "client";
 enum Verb {
     Kill(u32),
     Restart(u32),
+    Pause(u32),
+    Resume(u32),
+    Trip(u16, Trip),
     Swallow,
     Pass,
     /// The contract held.
@@ -36,7 +43,7 @@ struct Simulated {
 }
 
 impl Simulated {
-    fn ask(&self, verb: Verb) -> BoxFuture<'_, ()> {
+    fn tell(&self, verb: Verb) -> BoxFuture<'_, ()> {
         let (done, answered) = oneshot::channel();
         self.verbs.send((verb, done)).expect("the world outlives its nodes");
         Box::pin(async move { answered.await.expect("the world answers") })
@@ -74,24 +81,47 @@ impl Bench for Simulated {
         (3, 2)
     }
 
+    /// Three seeds.
+    fn load(&self) -> Load {
+        Load { rounds: 7, ahead: 12, pause_ms: 200 }
+    }
+
     fn fresh(&self, word: &str) -> String {
         format!("{word}-{}", self.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
     fn swallow_answers(&self) -> BoxFuture<'_, ()> {
-        self.ask(Verb::Swallow)
+        self.tell(Verb::Swallow)
     }
 
     fn pass_answers(&self) -> BoxFuture<'_, ()> {
-        self.ask(Verb::Pass)
+        self.tell(Verb::Pass)
+    }
+
+    fn trip(&self, kind: u16, trip: Trip) -> BoxFuture<'_, ()> {
+        self.tell(Verb::Trip(kind, trip))
+    }
+
+    fn ask(&self, broker: u32, request: Request) -> BoxFuture<'_, Option<Response>> {
+        let config = LinkConfig { connect_timeout_ms: 1_000, request_timeout_ms: 5_000, backoff_ms_min: 10, backoff_ms_max: 100 };
+        let link = Link::open(address(broker), config);
+        Box::pin(async move { link.call(&request, 0).await.ok() })
+    }
+
+    fn pause(&self, broker: u32) -> BoxFuture<'_, ()> {
+        self.tell(Verb::Pause(broker))
+    }
+
+    fn resume(&self, broker: u32) -> BoxFuture<'_, ()> {
+        self.tell(Verb::Resume(broker))
     }
 
     fn kill(&self, broker: u32) -> BoxFuture<'_, ()> {
-        self.ask(Verb::Kill(broker))
+        self.tell(Verb::Kill(broker))
     }
 
     fn restart(&self, broker: u32) -> BoxFuture<'_, ()> {
-        self.ask(Verb::Restart(broker))
+        self.tell(Verb::Restart(broker))
     }
 }
 
@@ -114,7 +144,7 @@ async fn scene(world: World, contract: &'static Contract<Simulated>) {
         let bench = Arc::new(Simulated { observer: ctx.observer.clone(), verbs: verbs.clone(), numbers: AtomicU64::new(0) });
         Box::pin(async move {
             contract.begin(bench.clone()).await;
-            bench.ask(Verb::End).await;
+            bench.tell(Verb::End).await;
         })
     });
     while let Some((verb, done)) = asked.recv().await {
@@ -124,6 +154,18 @@ async fn scene(world: World, contract: &'static Contract<Simulated>) {
                 world.restart(&name(broker));
                 // Until it is back in every ISR.
                 sleep(Duration::from_secs(10)).await;
+            }
+            Verb::Pause(broker) => world.pause(&name(broker)),
+            Verb::Resume(broker) => world.resume(&name(broker)),
+            // Of whichever broker answers first: one that has no such answer keeps it for later, and `pass` takes it back.
+            Verb::Trip(kind, trip) => {
+                for broker in 1..=BROKERS {
+                    let (from, kind) = (name(broker), Some(kind | RESPONSE));
+                    let _touched = match trip {
+                        Trip::Lose => world.lose(&from, CLIENT, kind, 1),
+                        Trip::Delay(ms) => world.delay(&from, CLIENT, kind, 1, ms),
+                    };
+                }
             }
             Verb::Swallow => (1..=BROKERS).for_each(|broker| world.cut(&name(broker), CLIENT)),
             Verb::Pass => world.heal_all(),

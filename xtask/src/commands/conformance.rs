@@ -1,5 +1,7 @@
 //! `cargo xtask conformance`: the log port's contract on every implementation of it. The same bodies, the same judge.
 
+use std::process::{Command as Process, Stdio};
+
 use anyhow::Result;
 
 use super::Command;
@@ -8,15 +10,23 @@ use crate::kafka::{Cluster, Version, missing};
 use crate::world::World;
 use crate::{Usage, process, tree};
 
-pub const COMMAND: Command =
-    Command { name: "conformance", uses: &[("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] [NAME]")], run };
+pub const COMMAND: Command = Command {
+    name: "conformance",
+    uses: &[
+        ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] [NAME]"),
+        ("kill -9 of the log amid producers and consumers", "cargo xtask conformance --log embedded --kills N"),
+        ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka --kills [--version 3.9|4]"),
+    ],
+    run,
+};
 
 fn run(arguments: &[String]) -> Result<u8> {
     let (version, words) = take_version(arguments)?;
     let mut words = words.iter().map(String::as_str);
-    let (mut log, mut only) = (None, None);
+    let (mut log, mut only, mut kills) = (None, None, false);
     while let Some(word) = words.next() {
         match word.strip_prefix("--log") {
+            None if word == "--kills" => kills = true,
             Some("") => log = words.next(),
             Some(value) if value.starts_with('=') => log = Some(&value[1..]),
             None if only.is_none() && !word.starts_with('-') => only = Some(word),
@@ -24,25 +34,78 @@ fn run(arguments: &[String]) -> Result<u8> {
         }
     }
     match log {
+        Some("embedded") if kills => {
+            let count = only.filter(|count| count.parse::<u32>().is_ok()).ok_or_else(|| Usage("--kills N: a number".to_owned()))?;
+            contract(process::cargo(), &[], &["--kills", count])
+        }
+        Some("sim") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
         Some("embedded") => native(process::cargo(), &[], only),
         Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only),
-        Some("rdkafka") => rdkafka(version, only),
+        Some("rdkafka") => match lacks_kafka() {
+            None if kills => kills_on_kafka(version),
+            None => rdkafka(version, only, &[]),
+            Some(what) => {
+                println!("conformance: skipped: {what}");
+                Ok(0)
+            }
+        },
         other => Err(Usage(format!("--log is embedded, sim or rdkafka, not `{}`", other.unwrap_or_default())).into()),
     }
 }
 
 /// Our own broker, in the build that this cargo makes.
-fn native(mut cargo: std::process::Command, profile: &[&str], only: Option<&str>) -> Result<u8> {
+fn native(cargo: std::process::Command, profile: &[&str], only: Option<&str>) -> Result<u8> {
+    contract(cargo, profile, &only.into_iter().collect::<Vec<_>>())
+}
+
+fn contract(mut cargo: std::process::Command, profile: &[&str], words: &[&str]) -> Result<u8> {
     cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-sim", "--test", "log_conformance"]).args(profile);
-    process::code(cargo.arg("--").args(only))
+    process::code(cargo.arg("--").args(words))
+}
+
+/// The exchange keeps its topics' names: it needs a cluster with nothing on it.
+fn kills_on_kafka(version: Version) -> Result<u8> {
+    let test = || {
+        let mut cargo = process::cargo();
+        let what = ["--package", "lockstep-exchange", "--features", "rdkafka", "--test", "end_to_end"];
+        cargo.current_dir(tree::root()).args(["test", "--quiet"]).args(what);
+        cargo
+    };
+    process::run(test().arg("--no-run"))?;
+    let cluster = Cluster::at(version);
+    cluster.down()?;
+    cluster.up()?;
+    let code = process::code(test().args(["--", "--ignored", "--nocapture", "on_kafka"]).env("LOCKSTEP_KAFKA_BROKERS", Cluster::bootstrap()));
+    cluster.down()?;
+    code
+}
+
+/// What this machine lacks to build librdkafka, if anything, and what would help.
+pub fn lacks_build() -> Option<String> {
+    let finds = |program: &str| Process::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    (!finds("make")).then(|| "no make, which builds librdkafka; on Debian and Ubuntu: apt-get install make".to_owned())
+}
+
+/// What it lacks to run the contract on Apache Kafka.
+pub fn lacks_kafka() -> Option<String> {
+    lacks_build().or_else(|| missing().map(str::to_owned))
+}
+
+/// The same where nobody asked for it by name: a machine that cannot fetch the jars goes without.
+pub fn lacks_kafka_or_its_jars() -> Option<String> {
+    lacks_kafka().or_else(|| Cluster::at(Version::V3_9).fetch().err().map(|error| format!("{error:#}")))
+}
+
+/// The whole contract, with one round of faults over the workload; or an error.
+pub fn on_kafka(version: Version) -> Result<()> {
+    match rdkafka(version, None, &[("LOCKSTEP_ROUNDS", "1")])? {
+        0 => Ok(()),
+        code => anyhow::bail!("the log port's contract is broken on Apache Kafka {} (exit code {code})", version.full()),
+    }
 }
 
 /// A cluster that ran before is left running; one started here is stopped, whatever came out.
-fn rdkafka(version: Version, only: Option<&str>) -> Result<u8> {
-    if let Some(what) = missing() {
-        println!("conformance: skipped: {what}");
-        return Ok(0);
-    }
+fn rdkafka(version: Version, only: Option<&str>, settings: &[(&str, &str)]) -> Result<u8> {
     let cluster = Cluster::at(version);
     let ran = cluster.is_running();
     let mut cargo = process::cargo();
@@ -53,7 +116,7 @@ fn rdkafka(version: Version, only: Option<&str>) -> Result<u8> {
     let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
     let mut cargo = process::cargo();
     cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance", "--"]);
-    let code = process::code(cargo.args(only).env("LOCKSTEP_KAFKA", version.full()).env("LOCKSTEP_KAFKA_CONTROL", control));
+    let code = process::code(cargo.args(only).envs(settings.iter().copied()).env("LOCKSTEP_KAFKA", version.full()).env("LOCKSTEP_KAFKA_CONTROL", control));
     if !ran {
         cluster.down()?;
     }

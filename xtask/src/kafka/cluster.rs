@@ -23,16 +23,13 @@ pub struct Cluster {
     home: PathBuf,
 }
 
+/// Below 32,768: from there on the kernel gives ports to outgoing connections, and a node that was killed would now and then find its own taken.
 fn broker_port(node: u32) -> u16 {
-    u16::try_from(node * 10_000 + 9_092).expect("three nodes")
+    u16::try_from(node * 3_000 + 16_092).expect("three nodes")
 }
 
 fn controller_port(node: u32) -> u16 {
     broker_port(node) + 1
-}
-
-fn bootstrap() -> String {
-    NODES.map(|node| format!("127.0.0.1:{}", broker_port(node))).join(",")
 }
 
 impl Cluster {
@@ -41,6 +38,16 @@ impl Cluster {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| tree::root().join("target"), PathBuf::from);
         let target = std::path::absolute(&target).unwrap_or(target);
         Cluster { version, home: target.join("kafka").join(version.full()) }
+    }
+
+    /// Where its brokers listen.
+    pub fn bootstrap() -> String {
+        NODES.map(|node| format!("127.0.0.1:{}", broker_port(node))).join(",")
+    }
+
+    /// Fetches the jars, if they are not there.
+    pub fn fetch(&self) -> Result<()> {
+        jars::fetch(&self.home, self.version).map(drop)
     }
 
     /// Do all of its nodes run?
@@ -61,7 +68,7 @@ impl Cluster {
     pub fn up(&self) -> Result<u8> {
         if self.is_running() {
             self.await_ready(&NODES)?;
-            println!("kafka: {} runs already: {}", self.version.full(), bootstrap());
+            println!("kafka: {} runs already: {}", self.version.full(), Self::bootstrap());
             return Ok(0);
         }
         self.down()?;
@@ -70,7 +77,7 @@ impl Cluster {
             ensure!(probe_is_silent(port), "port {port} of loopback is taken: another Kafka? `cargo xtask kafka down --version …` ends ours");
         }
         let begin = Instant::now();
-        jars::fetch(&self.home, self.version)?;
+        self.fetch()?;
         self.write_logging()?;
         for node in NODES {
             self.format(node)?;
@@ -79,7 +86,13 @@ impl Cluster {
             self.launch(node)?;
         }
         self.await_ready(&NODES)?;
-        println!("kafka: {} is up after {:.1} s: {}  logs {}/n*.log", self.version.full(), begin.elapsed().as_secs_f64(), bootstrap(), self.home.display());
+        println!(
+            "kafka: {} is up after {:.1} s: {}  logs {}/n*.log",
+            self.version.full(),
+            begin.elapsed().as_secs_f64(),
+            Self::bootstrap(),
+            self.home.display()
+        );
         Ok(0)
     }
 
@@ -283,9 +296,10 @@ mod tests {
     fn nodes_differ_in_id_ports_and_folder_and_share_the_voters() {
         let (first, second) = (properties(1, "/a"), properties(2, "/b"));
         assert!(first.contains("node.id=1\n") && second.contains("node.id=2\n"));
-        assert!(first.contains("PLAINTEXT://127.0.0.1:19092,") && second.contains("PLAINTEXT://127.0.0.1:29092,"));
-        let voters = "controller.quorum.voters=1@127.0.0.1:19093,2@127.0.0.1:29093,3@127.0.0.1:39093\n";
+        assert!(first.contains("PLAINTEXT://127.0.0.1:19092,") && second.contains("PLAINTEXT://127.0.0.1:22092,"));
+        let voters = "controller.quorum.voters=1@127.0.0.1:19093,2@127.0.0.1:22093,3@127.0.0.1:25093\n";
         assert!(first.contains(voters) && second.contains(voters));
         assert!(first.contains("log.dirs=/a\n"));
+        assert!(NODES.iter().all(|node| broker_port(*node) + 3 < 32_768), "the last is the relay's");
     }
 }

@@ -55,7 +55,7 @@ pub fn fetch(home: &Path, version: Version) -> Result<PathBuf> {
     std::fs::write(&pom_file, pom(version))?;
     let mut maven = Command::new("mvn");
     maven.args(["--quiet", "--batch-mode", "--file"]).arg(&pom_file).args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
-    process::run(maven.arg(format!("-DoutputDirectory={}", libs.display()))).context("Maven could not fetch Kafka")?;
+    process::run(maven.arg(format!("-DoutputDirectory={}", libs.display()))).context("Maven could not fetch Kafka's jars: is the network there?")?;
     std::fs::write(&whole, "")?;
     Ok(libs)
 }

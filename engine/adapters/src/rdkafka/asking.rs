@@ -190,6 +190,16 @@ impl Kafka {
     }
 
     pub(super) async fn create(&self, specs: Vec<TopicSpec>, deadline_ms: u64) -> Outcome<()> {
+        // Asked again, a controller that was only slow answers that they are there.
+        loop {
+            match self.try_create(&specs, deadline_ms).await {
+                Outcome::Unknown(_) if time::monotonic_ms() + RETRY_MS < deadline_ms => time::sleep(Duration::from_millis(RETRY_MS)).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_create(&self, specs: &[TopicSpec], deadline_ms: u64) -> Outcome<()> {
         let created = call(&self.shared.asking, Operation::RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline_ms, |options, queue| {
             // SAFETY: topics are ours, copied by the call, destroyed after it.
             unsafe {

@@ -1,4 +1,5 @@
-//! `exchange dump PATH`: the log's files, batch by batch, of an exchange that does not run. Every checksum is checked.
+//! `exchange dump PATH`: the log's files, batch by batch, of an exchange that does not run. Every checksum is checked,
+//! and nothing is written: what the last life left unfinished stays so.
 
 use super::record;
 use crate::usage::usage;
@@ -6,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use broker::batch::HEADER_LEN;
 use broker::{Batch, BatchHeader, ControlKind};
 use clap::Args;
-use runtime::disk::{Disk, JournalConfig, JournalDisk};
+use runtime::disk::JournalView;
 use std::path::{Path, PathBuf};
 
 /// Settings of `exchange dump`.
@@ -34,10 +35,10 @@ struct Sums {
 /// Prints every batch; an error if one is damaged.
 pub fn run(args: &DumpArgs) -> Result<()> {
     let directory = log_directory(&args.path).map_err(usage)?;
-    let disk = JournalDisk::open(&directory, JournalConfig::default())
+    let disk = JournalView::open(&directory)
         .with_context(|| format!("data directory {} (of a running exchange see `exchange topics`, `groups` and `tail`)", directory.display()))?;
     let mut sums = Sums::default();
-    for (file, len) in disk.list("")?.into_iter().filter(|(file, _)| file.contains(&args.file)) {
+    for (file, len) in disk.list("").into_iter().filter(|(file, _)| file.contains(&args.file)) {
         println!("{file}  {len} bytes");
         sums.files += 1;
         if file.ends_with(".log") && !file.starts_with("node-0/") {
@@ -61,7 +62,7 @@ fn log_directory(path: &Path) -> Result<PathBuf> {
 }
 
 /// One batch at a time: a file may be larger than memory.
-fn segment(disk: &JournalDisk, file: &str, len: u64, records: bool, sums: &mut Sums) -> Result<()> {
+fn segment(disk: &JournalView, file: &str, len: u64, records: bool, sums: &mut Sums) -> Result<()> {
     let mut position = 0;
     while position < len {
         let head = disk.read(file, position, HEADER_LEN)?;

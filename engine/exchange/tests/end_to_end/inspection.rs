@@ -2,6 +2,8 @@
 
 use crate::process::{Place, exchange, run};
 use crate::trading::{Call, client, limit, until_told};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use wire::Side;
 
 #[tokio::test]
@@ -36,9 +38,18 @@ async fn a_running_exchange_shows_its_topics_groups_and_records_and_a_closed_one
 
     let (code, _, said) = look("topics", &[]);
     assert!(code == Some(1) && said.contains("no answer. Is the exchange running"), "{said}");
+    let before = bytes_below(&place.data());
     let (code, dump, said) = run(exchange("dump").arg(place.data()).arg("--records"));
+    assert!(before == bytes_below(&place.data()), "it only looks");
     assert_eq!(code, Some(0), "{said}");
     assert!(dump.contains("AccountCommand(Place") && dump.contains("  commit") && dump.contains(" 0 damaged"), "{dump}");
+}
+
+fn bytes_below(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).expect("there").map(|entry| entry.expect("readable").path());
+    entries
+        .flat_map(|path| if path.is_dir() { bytes_below(&path) } else { BTreeMap::from([(path.clone(), std::fs::read(&path).expect("readable"))]) })
+        .collect()
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! 500 orders over HTTP, the process ended five times with `kill -9` while orders are unanswered. Afterwards recorder = log = what the clients were told,
-//! and no money was made or lost.
+//! 500 orders over HTTP, the process ended again and again with `kill -9` while orders are unanswered. Afterwards recorder = log = what the clients were
+//! told, and no money was made or lost.
 
 use crate::process::{Exchange, Place};
 use crate::trading::{Call, balances, client, limit, minor_units, until_told};
@@ -14,6 +14,7 @@ use services::client::{Client, NewOrder};
 use services::ports::store::{Row, Store, TradeRow};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,12 +22,10 @@ use wire::{Body, Side, TimeInForce, Topic};
 
 const CLIENTS: u64 = 20;
 const ORDERS_EACH: u64 = 25;
-const KILLS: u64 = 5;
 const USD_EACH: i64 = 1_000_000_000_000;
 const BTC_EACH: i64 = 1_000_000_000;
 
-fn start(place: &Place) -> Exchange {
-    let mut up = place.up();
+fn start(mut up: Command) -> Exchange {
     for account in 1..=CLIENTS {
         up.args(["--deposit", &format!("{account}:USD:{USD_EACH}"), "--deposit", &format!("{account}:BTC:{BTC_EACH}")]);
     }
@@ -85,8 +84,7 @@ async fn end_of(client: &mut Client, client_order_id: &str) -> OrderReply {
 }
 
 /// Every trade of the log, from its start, read as anybody would.
-async fn trades_of_the_log(address: &str) -> Vec<TradeRow> {
-    let log = Native::new(ClientConfig::new("check", [address.to_owned()]), Arc::new(Silent));
+async fn trades_of_the_log(log: &impl LogPort) -> Vec<TradeRow> {
     let Outcome::Done(topics) = log.topics(&[Topic::TradeExecuted.name()], monotonic_ms() + 10_000).await else { panic!("the topic is there") };
     let mut trades = Vec::new();
     for partition in 0..topics[0].partitions {
@@ -130,9 +128,9 @@ async fn trades_of_the_recorder(data: &Path, expected: usize) -> Vec<TradeRow> {
 }
 
 /// Kills when an order is unanswered and so many have been submitted.
-async fn kill_while_unanswered(mut exchange: Exchange, progress: &Progress, start: impl Fn() -> Exchange) -> Exchange {
-    for kill in 1..=KILLS {
-        let after = kill * CLIENTS * ORDERS_EACH / (KILLS + 1);
+async fn kill_while_unanswered(mut exchange: Exchange, progress: &Progress, kills: u64, start: impl Fn() -> Exchange) -> Exchange {
+    for kill in 1..=kills {
+        let after = kill * CLIENTS * ORDERS_EACH / (kills + 1);
         loop {
             let (submitted, answered) = (progress.submitted.load(Ordering::SeqCst), progress.answered.load(Ordering::SeqCst));
             if submitted >= after && submitted > answered {
@@ -149,16 +147,22 @@ async fn kill_while_unanswered(mut exchange: Exchange, progress: &Progress, star
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_done_twice_over_five_kills() {
     let place = Place::new();
+    let log = Native::new(ClientConfig::new("check", [place.log.clone()]), Arc::new(Silent));
+    nothing_is_lost_or_done_twice(&place, 5, &log, || place.up()).await;
+}
+
+/// `up`: the command that starts the exchange of this place; `log`: the log that it keeps.
+pub async fn nothing_is_lost_or_done_twice(place: &Place, kills: u64, log: &impl LogPort, up: impl Fn() -> Command) {
     let progress = Arc::new(Progress::default());
     let users: Vec<_> = (1..=CLIENTS).map(|account| tokio::spawn(user(account, place.http.clone(), Arc::clone(&progress)))).collect();
-    let exchange = kill_while_unanswered(start(&place), &progress, || start(&place)).await;
+    let exchange = kill_while_unanswered(start(up()), &progress, kills, || start(up())).await;
     let mut ends = Vec::new();
     for user in users {
         ends.extend(user.await.expect("no assertion of a user failed"));
     }
     assert_eq!(ends.len() as u64, CLIENTS * ORDERS_EACH, "every order came to an end");
 
-    let logged = trades_of_the_log(&place.log).await;
+    let logged = trades_of_the_log(log).await;
     assert!(logged.iter().map(|trade| trade.trade_id).eq(1..=logged.len() as u64), "trade ids without a gap");
     let recorded = trades_of_the_recorder(&place.data(), logged.len()).await;
     assert_eq!(recorded, logged, "recorder = log");
@@ -176,6 +180,6 @@ async fn nothing_is_lost_or_done_twice_over_five_kills() {
     let usd = i64::try_from(CLIENTS).expect("few") * USD_EACH;
     let btc = i64::try_from(CLIENTS).expect("few") * BTC_EACH;
     assert_eq!(sums, BTreeMap::from([("BTC".to_owned(), (btc, 0)), ("USD".to_owned(), (usd, 0))]), "balances conserved, nothing held");
-    println!("{} orders, {traded} traded, {} trades, {KILLS} kills", ends.len(), logged.len());
+    println!("{} orders, {traded} traded, {} trades, {kills} kills", ends.len(), logged.len());
     exchange.stop();
 }

@@ -6,6 +6,8 @@ mod deposits;
 mod disk_full;
 mod foreign_records;
 mod inspection;
+#[cfg(feature = "rdkafka")]
+mod kafka_kills;
 mod kill_nine;
 mod lobster_flow;
 mod log_kills;

@@ -14,11 +14,27 @@ pub fn lock(root: &Path) -> io::Result<File> {
     fs::create_dir_all(root).map_err(|error| at(root, "make directory", error))?;
     let path = root.join(LOCK_FILE);
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| at(&path, "open", error))?;
-    lock.try_lock().map_err(|error| match error {
-        fs::TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, format!("directory {} is in use by another process", root.display())),
-        fs::TryLockError::Error(error) => at(&path, "lock", error),
-    })?;
+    lock.try_lock().map_err(|error| refused(root, &path, error))?;
     Ok(lock)
+}
+
+/// Keeps writers away while the file is open; makes nothing. `None`: nobody ever locked it. `WouldBlock` if a process has it open to write.
+pub fn lock_to_look(root: &Path) -> io::Result<Option<File>> {
+    let path = root.join(LOCK_FILE);
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(&path, "open", error)),
+    };
+    lock.try_lock_shared().map_err(|error| refused(root, &path, error))?;
+    Ok(Some(lock))
+}
+
+fn refused(root: &Path, path: &Path, error: fs::TryLockError) -> io::Error {
+    match error {
+        fs::TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, format!("directory {} is in use by another process", root.display())),
+        fs::TryLockError::Error(error) => at(path, "lock", error),
+    }
 }
 
 /// Every file below, by its name relative to `root`, with its length; nothing that begins with a dot.

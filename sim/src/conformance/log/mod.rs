@@ -2,15 +2,23 @@
 //!
 //! Each contract is one function, named after what it promises. They run one after the other, on fresh topics and groups, and put back what they broke.
 
+pub mod asked;
 mod groups;
+mod judged;
+mod nemesis;
 mod produce;
 mod read;
+mod rows;
 mod support;
 mod topics;
 mod transactions;
 mod workload;
 
+use super::proxy::Trip;
 use ::log::LogPort;
+pub use workload::under_kills;
+
+use asked::{Request, Response};
 use runtime::BoxFuture;
 use runtime::time;
 use std::sync::Arc;
@@ -27,6 +35,17 @@ pub struct Client {
     pub buffer_bytes_max: Option<usize>,
 }
 
+/// A workload under faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Of faults: one of each kind.
+    pub rounds: u32,
+    /// Plain records sent to a partition before the first of them is answered.
+    pub ahead: u32,
+    /// Between two rounds of a writer.
+    pub pause_ms: u64,
+}
+
 /// The implementation under test, and the hands on what stands behind it.
 pub trait Bench: Send + Sync + 'static {
     /// The implementation.
@@ -38,12 +57,22 @@ pub trait Bench: Send + Sync + 'static {
     fn brokers(&self) -> u32;
     /// Replicas and fewest in-sync replicas of a topic.
     fn replication(&self) -> (u32, u32);
+    /// How heavy its workload is.
+    fn load(&self) -> Load;
     /// A word that no other topic, group or id has had, on a log that outlives the run.
     fn fresh(&self, word: &str) -> String;
     /// Throws the answers to proxied clients away; what they ask is done.
     fn swallow_answers(&self) -> BoxFuture<'_, ()>;
     /// Lets answers pass again.
     fn pass_answers(&self) -> BoxFuture<'_, ()>;
+    /// Does this to the next answer to a request of this kind (Kafka's API key) to a proxied client.
+    fn trip(&self, kind: u16, trip: Trip) -> BoxFuture<'_, ()>;
+    /// Asks one broker one thing, over a connection of its own, without a retry; `None`: no answer.
+    fn ask(&self, broker: u32, request: Request) -> BoxFuture<'_, Option<Response>>;
+    /// Stops a broker's clock and threads; its connections stay open.
+    fn pause(&self, broker: u32) -> BoxFuture<'_, ()>;
+    /// Lets it go on.
+    fn resume(&self, broker: u32) -> BoxFuture<'_, ()>;
     /// Ends a broker without a word.
     fn kill(&self, broker: u32) -> BoxFuture<'_, ()>;
     /// Starts it again on what it left, and waits until all replicas are in sync.
@@ -67,8 +96,8 @@ impl<B: Bench> Contract<B> {
 }
 
 macro_rules! contracts {
-    ($($module:ident::$name:ident provokes $what:literal),* $(,)?) => {
-        vec![$(Contract { name: stringify!($name), provokes: $what, run: |bench| Box::pin($module::$name(bench)) }),*]
+    ($($($part:ident)::+ provokes $what:literal),* $(,)?) => {
+        vec![$(Contract { name: [$(stringify!($part)),+].last().expect("a path"), provokes: $what, run: |bench| Box::pin($($part)::+(bench)) }),*]
     };
 }
 
@@ -105,7 +134,14 @@ pub fn all<B: Bench>() -> Vec<Contract<B>> {
         transactions::a_session_of_the_same_id_ends_what_was_left_open provokes "LogPort::tx_session",
         transactions::a_transaction_beyond_its_timeout_is_fenced provokes "TxEnd::Fenced(timeout)",
         transactions::an_empty_transaction_asks_nobody provokes "TxEnd::Committed",
-        workload::nothing_acknowledged_is_lost_or_doubled_while_brokers_are_killed provokes "kill of every broker",
+        rows::a11_end_after_a_leader_s_move::a_new_leader_s_end_may_be_older_than_what_was_seen_and_is_no_error provokes "A11",
+        rows::a28_duplicates::the_five_newest_batches_are_told_again_and_an_older_one_is_out_of_order provokes "A28, A30",
+        rows::a40_visibility_after_the_end::a_position_is_pending_until_its_marker_and_is_never_the_old_one_after_the_end provokes "A40, A46, A47",
+        rows::a41_an_end_that_comes_twice::an_end_that_comes_late_decides_a_younger_transaction_of_the_same_epoch provokes "A41, A43",
+        rows::a41_an_end_that_comes_twice::an_end_that_comes_late_is_refused_once_a_younger_session_is_there provokes "A29, A39",
+        rows::a53_zombie_commit::a_commit_of_an_elder_generation_or_a_former_member_is_refused provokes "A53",
+        rows::a57_commit_without_a_generation::a_commit_without_a_generation_is_for_empty_groups_only provokes "A57",
+        workload::nothing_acknowledged_is_lost_or_doubled_while_faults_fly provokes "kills, pauses, answers lost and late",
     ]
 }
 

@@ -1,67 +1,75 @@
-//! Producers, transactions and group members under the kill of every broker in turn, judged by what the log says in the end.
+//! Producers, transactions and group members while faults fly, judged by what the log says in the end.
 
-use super::support::{PATIENCE_MS, Worker, began, committed, found, record, settled, soon};
-use super::{Bench, Client};
+use super::judged::{Operation, Told, judge};
+use super::support::{PATIENCE_MS, Worker, committed, end, found, read_all, record, settled, soon, text};
+use super::{Bench, Client, Load, nemesis};
 use ::log::{Isolation, LogPort, Outcome, Producer, Tp, Tx, TxEnd, TxSession};
-use runtime::task::{JoinHandle, Stop, Stopper, spawn, stop_channel};
+use runtime::task::{JoinHandle, Stop, spawn, stop_channel};
 use runtime::time::sleep;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How an operation ended for who asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Done,
-    NotDone,
-    Unknown,
-}
-
-/// Values that stand or fall together, by partition, with what was told of them.
-struct Operation {
-    values: Vec<(Tp, String)>,
-    told: Told,
-}
-
-const PARTITIONS: u32 = 3;
+const PARTITIONS: u32 = 4;
+/// Each has a plain producer and a transactional one.
 const WRITERS: u32 = 2;
+const CONSUMERS: u32 = 4;
 
-pub async fn nothing_acknowledged_is_lost_or_doubled_while_brokers_are_killed<B: Bench>(bench: Arc<B>) {
-    let (log, topic) = began(&*bench, PARTITIONS).await;
-    let group = bench.fresh("group");
+pub async fn nothing_acknowledged_is_lost_or_doubled_while_faults_fly<B: Bench>(bench: Arc<B>) {
+    let rounds = bench.load().rounds;
+    under(bench.clone(), async |bench| nemesis::rounds(bench, rounds).await).await;
+}
+
+/// The same with nothing but kills, one after the other.
+pub async fn under_kills<B: Bench>(bench: Arc<B>, kills: u32) {
+    under(bench.clone(), async |bench| nemesis::kills(bench, kills).await).await;
+}
+
+/// Writers and readers as long as `faults` lasts; then everything is judged.
+async fn under<B: Bench>(bench: Arc<B>, faults: impl AsyncFnOnce(&B) -> String) {
+    let log = bench.client(Client::default());
+    let topic = super::support::topic(&*bench, &log, PARTITIONS).await;
+    let (group, load) = (bench.fresh("group"), bench.load());
     let tps: Vec<Tp> = (0..PARTITIONS).map(|partition| topic.tp(partition)).collect();
     let (stopper, stop) = stop_channel();
     let mut tasks: Vec<JoinHandle<Vec<Operation>>> = Vec::new();
+    let client = || bench.client(Client { proxied: true, ..Client::default() });
     for writer in 0..WRITERS {
-        let clients = [bench.client(Client::default()), bench.client(Client::default())];
-        for client in &clients {
-            found(client, &topic.name).await;
-        }
-        let [plain, transactional] = clients;
-        tasks.push(spawn(send(plain, tps.clone(), writer, stop.clone())));
-        tasks.push(spawn(transact(transactional, bench.fresh("id"), tps.clone(), writer, stop.clone())));
+        let [plain, transactional] = [client(), client()];
+        found(&plain, &topic.name).await;
+        found(&transactional, &topic.name).await;
+        tasks.push(spawn(send(plain, tps.clone(), (writer, load), stop.clone())));
+        tasks.push(spawn(transact(transactional, bench.fresh("id"), tps.clone(), (writer, load), stop.clone())));
     }
-    let reading = spawn(consume(log.clone(), group.clone(), topic.clone(), stop.clone()));
-    let kills = kill_each(&*bench, stopper).await;
+    let mut readers = Vec::new();
+    for _ in 0..CONSUMERS {
+        let reader = client();
+        found(&reader, &topic.name).await;
+        readers.push(spawn(consume(reader, group.clone(), topic.clone(), stop.clone())));
+    }
+    let flew = faults(&bench).await;
+    stopper.stop();
     let mut operations = Vec::new();
     for task in tasks {
         operations.extend(task.await.expect("it ends in good order"));
     }
-    let consumed = reading.await.expect("it ends in good order");
+    let mut consumed = BTreeSet::new();
+    for reader in readers {
+        consumed.extend(reader.await.expect("it ends in good order"));
+    }
     let mut log_says = BTreeMap::new();
     for tp in &tps {
         log_says.insert(*tp, settled(&log, *tp).await);
-        let end = super::support::end(&log, *tp, Isolation::ReadCommitted).await;
-        let at = committed(&log, *tp, &group).await;
-        assert!(at.is_none_or(|at| at <= end), "a committed position lies in the log");
     }
     judge(&operations, &log_says);
-    // A member may read again what it had not committed, but misses nothing that was there when it stopped.
-    let known: std::collections::BTreeSet<&String> = log_says.values().flatten().collect();
+    for tp in &tps {
+        all_before_the_position_was_read(&log, *tp, &group, &consumed).await;
+    }
+    let known: BTreeSet<&String> = log_says.values().flatten().collect();
     assert!(consumed.iter().all(|value| known.contains(value)), "nothing is read that the log does not have");
     let count = |told: Told| operations.iter().filter(|operation| operation.told == told).count();
     println!(
-        "        {} operations judged: {} done, {} not done, {} unknown; {} records; {} read by the group; {kills} kills",
+        "        {} operations judged: {} done, {} not done, {} unknown; {} values in the log; {} of them read by the group; {flew}",
         operations.len(),
         count(Told::Done),
         count(Told::NotDone),
@@ -72,28 +80,24 @@ pub async fn nothing_acknowledged_is_lost_or_doubled_while_brokers_are_killed<B:
     assert!(count(Told::Done) > 20, "a workload that did something");
 }
 
-async fn kill_each<B: Bench>(bench: &B, stopper: Stopper) -> u32 {
-    sleep(Duration::from_millis(1_000)).await;
-    let mut kills = 0;
-    for broker in 1..=bench.brokers() {
-        bench.kill(broker).await;
-        kills += 1;
-        sleep(Duration::from_millis(3_000)).await;
-        bench.restart(broker).await;
-        sleep(Duration::from_millis(2_000)).await;
-    }
-    stopper.stop();
-    kills
+/// A group's members may read again what they had not committed, but what lies before the position was read by one of them.
+async fn all_before_the_position_was_read<L: LogPort>(log: &L, tp: Tp, group: &str, consumed: &BTreeSet<String>) {
+    let Some(at) = committed(log, tp, group).await else { return };
+    assert!(at <= end(log, tp, Isolation::ReadCommitted).await, "a committed position lies in the log");
+    let before = read_all(log, tp, Isolation::ReadCommitted).await;
+    let missed = before.iter().filter(|record| record.offset < at.0).map(text).find(|value| !consumed.contains(value));
+    assert_eq!(missed, None, "{tp:?}: committed at {at:?} and read by nobody");
 }
 
-async fn send<L: LogPort>(log: L, tps: Vec<Tp>, writer: u32, stop: Stop) -> Vec<Operation> {
+async fn send<L: LogPort>(log: L, tps: Vec<Tp>, (writer, load): (u32, Load), stop: Stop) -> Vec<Operation> {
     let mut operations = Vec::new();
     let mut producer = log.producer().await.expect("a producer");
     for n in 0u64.. {
         if stop.is_requested() {
             break;
         }
-        let sent: Vec<_> = tps.iter().map(|tp| (*tp, format!("plain {writer} {n:06}"))).collect();
+        let ahead = |tp: &Tp| (0..load.ahead).map(|k| (*tp, format!("plain {writer} {:08}", n * u64::from(load.ahead) + u64::from(k)))).collect::<Vec<_>>();
+        let sent: Vec<_> = tps.iter().flat_map(ahead).collect();
         let tickets: Vec<_> = sent.iter().map(|(tp, value)| producer.send(*tp, record(value.clone()), soon(15_000))).collect();
         for ((tp, value), ticket) in sent.into_iter().zip(tickets) {
             let told = match ticket.outcome().await {
@@ -101,17 +105,16 @@ async fn send<L: LogPort>(log: L, tps: Vec<Tp>, writer: u32, stop: Stop) -> Vec<
                 Outcome::NotDone(_) => Told::NotDone,
                 Outcome::Unknown(_) => Told::Unknown,
             };
-            if told != Told::Done {
-                producer.resume(tp);
-            }
             operations.push(Operation { values: vec![(tp, value)], told });
         }
-        sleep(Duration::from_millis(5)).await;
+        // What failed stopped its partition: everything of this round has its verdict by now.
+        tps.iter().for_each(|tp| producer.resume(*tp));
+        sleep(Duration::from_millis(load.pause_ms)).await;
     }
     operations
 }
 
-async fn transact<L: LogPort>(log: L, id: String, tps: Vec<Tp>, writer: u32, stop: Stop) -> Vec<Operation> {
+async fn transact<L: LogPort>(log: L, id: String, tps: Vec<Tp>, (writer, load): (u32, Load), stop: Stop) -> Vec<Operation> {
     let mut operations = Vec::new();
     let mut open: Option<L::Session> = None;
     for n in 0u64.. {
@@ -126,7 +129,7 @@ async fn transact<L: LogPort>(log: L, id: String, tps: Vec<Tp>, writer: u32, sto
             },
         };
         let mut tx = session.begin();
-        let values: Vec<_> = tps.iter().map(|tp| (*tp, format!("transaction {writer} {n:06}"))).collect();
+        let values: Vec<_> = tps.iter().map(|tp| (*tp, format!("transaction {writer} {n:08}"))).collect();
         for (tp, value) in &values {
             let _verdict_comes_with_the_end = tx.send(*tp, record(value.clone()));
         }
@@ -145,7 +148,7 @@ async fn transact<L: LogPort>(log: L, id: String, tps: Vec<Tp>, writer: u32, sto
             TxEnd::InDoubt(_) => Told::Unknown,
         };
         operations.push(Operation { values, told });
-        sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(load.pause_ms)).await;
     }
     // What is still open would hold the readers back.
     drop(open);
@@ -163,91 +166,4 @@ async fn consume<L: LogPort>(log: L, group: String, topic: ::log::TopicInfo, sto
         }
     }
     worker.values
-}
-
-/// Acknowledged: once. Refused: never. Unknown: at most once. All of an operation or nothing of it; and each writer's values in its order.
-fn judge(operations: &[Operation], log_says: &BTreeMap<Tp, Vec<String>>) {
-    let mut times: BTreeMap<(Tp, &str), u32> = BTreeMap::new();
-    for (tp, values) in log_says {
-        for value in values {
-            *times.entry((*tp, value)).or_default() += 1;
-        }
-        for writer in ["plain 0", "plain 1", "transaction 0", "transaction 1"] {
-            let mine: Vec<&String> = values.iter().filter(|value| value.starts_with(writer)).collect();
-            assert!(mine.windows(2).all(|pair| pair[0] < pair[1]), "{writer} in {tp:?}: order");
-        }
-    }
-    for operation in operations {
-        let found: Vec<u32> = operation.values.iter().map(|(tp, value)| times.remove(&(*tp, value.as_str())).unwrap_or(0)).collect();
-        let what = &operation.values[0].1;
-        match operation.told {
-            Told::Done => assert!(found.iter().all(|times| *times == 1), "{what} was acknowledged: {found:?}"),
-            Told::NotDone => assert!(found.iter().all(|times| *times == 0), "{what} was refused: {found:?}"),
-            Told::Unknown => assert!(found.iter().all(|times| *times <= 1 && *times == found[0]), "{what} was unknown: {found:?}"),
-        }
-    }
-    assert!(times.is_empty(), "nobody sent these: {times:?}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ::log::TopicId;
-
-    fn tp(partition: u32) -> Tp {
-        Tp { topic: TopicId(1), partition }
-    }
-
-    fn operation(told: Told, values: &[(u32, &str)]) -> Operation {
-        Operation { values: values.iter().map(|(partition, value)| (tp(*partition), (*value).to_owned())).collect(), told }
-    }
-
-    fn log_of(values: &[&[&str]]) -> BTreeMap<Tp, Vec<String>> {
-        (0..).zip(values).map(|(partition, values)| (tp(partition), values.iter().map(|value| (*value).to_owned()).collect())).collect()
-    }
-
-    #[test]
-    fn an_unknown_that_happened_and_one_that_did_not_are_legal() {
-        let operations = [
-            operation(Told::Done, &[(0, "plain 0 000000")]),
-            operation(Told::Unknown, &[(0, "plain 0 000001")]),
-            operation(Told::Unknown, &[(0, "transaction 1 000000"), (1, "transaction 1 000000")]),
-            operation(Told::NotDone, &[(0, "transaction 1 000001"), (1, "transaction 1 000001")]),
-        ];
-        judge(&operations, &log_of(&[&["plain 0 000000", "transaction 1 000000"], &["transaction 1 000000"]]));
-        judge(&operations, &log_of(&[&["plain 0 000000", "plain 0 000001"], &[]]));
-    }
-
-    #[test]
-    #[should_panic(expected = "was acknowledged: [0]")]
-    fn a_loss_is_seen() {
-        judge(&[operation(Told::Done, &[(0, "plain 0 000000")])], &log_of(&[&[]]));
-    }
-
-    #[test]
-    #[should_panic(expected = "was unknown: [2]")]
-    fn a_duplicate_is_seen() {
-        let value = "x";
-        judge(&[operation(Told::Unknown, &[(0, value)])], &log_of(&[&[value, value]]));
-    }
-
-    #[test]
-    #[should_panic(expected = "was refused: [1]")]
-    fn what_was_refused_and_happened_is_seen() {
-        judge(&[operation(Told::NotDone, &[(0, "plain 0 000000")])], &log_of(&[&["plain 0 000000"]]));
-    }
-
-    #[test]
-    #[should_panic(expected = "was unknown: [1, 0]")]
-    fn half_a_transaction_is_seen() {
-        let operations = [operation(Told::Unknown, &[(0, "transaction 0 000000"), (1, "transaction 0 000000")])];
-        judge(&operations, &log_of(&[&["transaction 0 000000"], &[]]));
-    }
-
-    #[test]
-    #[should_panic(expected = "order")]
-    fn disorder_is_seen() {
-        let operations = [operation(Told::Done, &[(0, "plain 0 000000")]), operation(Told::Done, &[(0, "plain 0 000001")])];
-        judge(&operations, &log_of(&[&["plain 0 000001", "plain 0 000000"]]));
-    }
 }

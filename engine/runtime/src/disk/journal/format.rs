@@ -25,6 +25,12 @@ pub fn open(root: &Path, config: JournalConfig) -> io::Result<[Slot; 2]> {
     slots(root, config)
 }
 
+/// Checks it and makes nothing.
+pub fn look(root: &Path) -> io::Result<()> {
+    let path = root.join(FORMAT_FILE);
+    check(root, &fs::read_to_string(&path).map_err(|error| at(&path, "read", error))?)
+}
+
 fn slots(root: &Path, config: JournalConfig) -> io::Result<[Slot; 2]> {
     let slot = |n: u64| Slot::open(root.join(JOURNAL).join(n.to_string()), config.journal_bytes);
     Ok([slot(0)?, slot(1)?])

@@ -17,6 +17,7 @@ mod record;
 mod recovery;
 mod slot;
 mod table;
+mod view;
 
 use super::directory::{at, fail, lock, off_thread, writable};
 use super::{Disk, Entry, check_name};
@@ -33,6 +34,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use table::Table;
+
+pub use view::JournalView;
 
 /// Most files held open; beyond it all handles are closed and opened again as needed.
 const OPEN_FILES_MAX: usize = 512;

@@ -24,10 +24,10 @@ struct Generation<'b> {
 }
 
 /// What the journal says.
-struct Replayed<'b> {
-    table: Table,
+pub struct Replayed<'b> {
+    pub table: Table,
     /// Appends to files that are there at the end, in order.
-    appends: Vec<(FileId, u64, &'b [u8])>,
+    pub appends: Vec<(FileId, u64, &'b [u8])>,
     lsn: u64,
     generation: u64,
     dirt: Dirt,
@@ -37,6 +37,7 @@ struct Replayed<'b> {
 pub fn recover(root: &Path, slots: [Slot; 2]) -> io::Result<State> {
     let bytes = [slots[0].read()?, slots[1].read()?];
     let Replayed { table, appends, lsn, generation, dirt } = replay(root, &bytes)?;
+    check_places(root, &table, &appends)?;
     write_appends(root, &table, &appends)?;
     remove_strangers(root, &table)?;
     dirt.work(root, &table, slots[(generation % 2) as usize].clone()).run()?;
@@ -87,7 +88,7 @@ fn generations<'b>(root: &Path, bytes: &'b [Vec<u8>; 2]) -> io::Result<Vec<Gener
 }
 
 /// Applies every record to the table. Where a record is torn the journal ends: nothing behind was acknowledged, or it is damage.
-fn replay<'b>(root: &Path, bytes: &'b [Vec<u8>; 2]) -> io::Result<Replayed<'b>> {
+pub fn replay<'b>(root: &Path, bytes: &'b [Vec<u8>; 2]) -> io::Result<Replayed<'b>> {
     let found = generations(root, bytes)?;
     let Header { start_lsn, generation, ref table, .. } = found[0].header;
     let mut replayed = Replayed { table: table.clone(), appends: Vec::new(), lsn: start_lsn, generation, dirt: Dirt::default() };
@@ -137,8 +138,8 @@ fn newest_promise(slot: &[u8], end_lsn: u64) -> Option<u64> {
     starts.filter_map(|at| record::decode(&slot[at..])).map(|record| record.durable).max()
 }
 
-/// Writes what the journal has into the files. First of all every file must have what the journal does not have of it.
-fn write_appends(root: &Path, table: &Table, appends: &[(FileId, u64, &[u8])]) -> io::Result<()> {
+/// Every file must have what the journal does not have of it.
+pub fn check_places(root: &Path, table: &Table, appends: &[(FileId, u64, &[u8])]) -> io::Result<()> {
     let mut first = BTreeMap::new();
     for (file, offset, _) in appends {
         let first = first.entry(*file).or_insert(*offset);
@@ -156,6 +157,11 @@ fn write_appends(root: &Path, table: &Table, appends: &[(FileId, u64, &[u8])]) -
             return Err(damaged(root, &format!("{} has {there} bytes, {wanted} had been written", path.display())));
         }
     }
+    Ok(())
+}
+
+/// Writes what the journal has into the files.
+fn write_appends(root: &Path, table: &Table, appends: &[(FileId, u64, &[u8])]) -> io::Result<()> {
     let mut open = BTreeMap::new();
     for (file, offset, bytes) in appends {
         let Stored { place, .. } = table.stored(*file).expect("appends are of files that are there");

@@ -1,0 +1,9 @@
+//! Rows of Kafka's behaviour (`A11` is a row of the document that lists them), asked request by request: the same questions to the simulated cluster, the
+//! embedded log and Apache Kafka, and the same verdict.
+
+pub mod a11_end_after_a_leader_s_move;
+pub mod a28_duplicates;
+pub mod a40_visibility_after_the_end;
+pub mod a41_an_end_that_comes_twice;
+pub mod a53_zombie_commit;
+pub mod a57_commit_without_a_generation;

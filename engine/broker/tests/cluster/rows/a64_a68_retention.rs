@@ -445,7 +445,11 @@ fn a65_under_kills_pauses_and_cuts_every_key_keeps_a_value_that_is_not_older_tha
                     world.isolate(node);
                 }
                 4 => world.heal(),
-                5 | 6 => (0..4).for_each(|node| if !world.is_up(node) { world.start(node) }),
+                5 | 6 => (0..4).for_each(|node| {
+                    if !world.is_up(node) {
+                        world.start(node)
+                    }
+                }),
                 _ => {}
             }
             let key = keys[world.rng.below(6) as usize];

@@ -59,6 +59,11 @@ pub enum MetadataRecord {
         /// What holds now.
         config: TopicConfig,
     },
+    /// A topic and its partitions are no more (A25).
+    TopicDeleted {
+        /// Which incarnation.
+        topic: TopicId,
+    },
     /// The cluster's transactions are of this version from now on (Kafka's feature `transaction.version`).
     TransactionVersion {
         /// 1, or 2 (KIP-890).
@@ -132,6 +137,8 @@ pub struct Image {
     pub topics: BTreeMap<TopicId, Topic>,
     /// Names to incarnations.
     pub names: BTreeMap<String, TopicId>,
+    /// The last incarnation made; none is used twice.
+    pub last_topic: u64,
     /// First producer id not given out.
     pub next_producer_id: ProducerId,
     /// At which `transaction.version` is finalised; below 2: 1.
@@ -158,6 +165,7 @@ impl Image {
             MetadataRecord::BrokerUnfenced { broker } => self.registered(*broker).fenced = false,
             MetadataRecord::BrokerShuttingDown { broker } => self.registered(*broker).shutting_down = true,
             MetadataRecord::TopicCreated { topic, spec } => {
+                self.last_topic = self.last_topic.max(topic.0);
                 self.names.insert(spec.name.clone(), *topic);
                 self.topics.insert(*topic, Topic { spec: spec.clone(), config: TopicConfig::default(), partitions: Vec::new() });
             }
@@ -165,6 +173,10 @@ impl Image {
             MetadataRecord::ProducerIdsAllocated { next } => self.next_producer_id = *next,
             MetadataRecord::TopicConfigured { topic, config } => {
                 self.topics.get_mut(topic).expect("a topic comes before its config").config = *config;
+            }
+            MetadataRecord::TopicDeleted { topic } => {
+                let deleted = self.topics.remove(topic).expect("a topic is deleted once");
+                self.names.remove(&deleted.spec.name);
             }
             MetadataRecord::TransactionVersion { version } => self.transaction_version = *version,
             MetadataRecord::ControllerElected { .. } => {}

@@ -371,6 +371,10 @@ pub enum Request {
     CreatePartitions {
         topics: Vec<(String, u32)>,
     },
+    /// Names become free; another topic of the same name is another incarnation (A25).
+    DeleteTopics {
+        topics: Vec<String>,
+    },
     /// The preferred replicas (the first of each) are to lead again, where they are in sync (A22).
     ElectLeaders {
         partitions: Vec<Tp>,
@@ -567,6 +571,9 @@ pub enum Response {
     CreatePartitions {
         results: Vec<(String, Result<(), ErrorCode>)>,
     },
+    DeleteTopics {
+        results: Vec<(String, Result<(), ErrorCode>)>,
+    },
     /// `LeaderNotAvailable`: the preferred replica is not in sync, or not alive.
     ElectLeaders {
         partitions: Vec<(Tp, Result<(), ErrorCode>)>,
@@ -635,6 +642,7 @@ impl Request {
             Request::DeleteRecords { .. } => 21,
             Request::CreatePartitions { .. } => 37,
             Request::ElectLeaders { .. } => 43,
+            Request::DeleteTopics { .. } => 20,
             Request::Tv2(request) => request.kind(),
             Request::FetchQuorum { .. } => 81,
         }

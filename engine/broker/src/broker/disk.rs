@@ -133,11 +133,20 @@ impl Broker {
         let round = self.commit.round.take().expect("a round was in flight");
         self.begin_commit_round();
         for (&tp, &end) in &round {
-            let replica = self.replicas.get_mut(&tp).expect("replicas stay");
+            // Its topic may be no more.
+            let Some(replica) = self.replicas.get_mut(&tp) else { continue };
             replica.log.set_synced(end);
             self.rolled_synced(tp, end);
         }
         round.into_keys().for_each(|tp| self.log_grew(tp));
+    }
+
+    /// A log is no more.
+    pub(super) fn forget_commit(&mut self, tp: Tp) {
+        self.commit.dirty.remove(&tp);
+        if let Some(round) = self.commit.round.as_mut() {
+            round.remove(&tp);
+        }
     }
 
     /// A log was cut: a round in flight covers no more than what is left, whatever is appended before it ends.

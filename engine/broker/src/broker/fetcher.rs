@@ -99,7 +99,7 @@ impl Broker {
 
     /// An answer counts only if the replica stands where it stood when it asked.
     fn still_follows(&self, tp: Tp, from: NodeId, leader_epoch: u32, offset: i64) -> bool {
-        let replica = &self.replicas[&tp];
+        let Some(replica) = self.replicas.get(&tp) else { return false };
         matches!(replica.role, Role::Follower { leader, .. } if leader == from) && replica.leader_epoch == Some(leader_epoch) && replica.log.end() == offset
     }
 

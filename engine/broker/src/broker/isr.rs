@@ -94,7 +94,7 @@ impl Broker {
     }
 
     fn asked(&self, tp: Tp) -> Option<Asked> {
-        let replica = &self.replicas[&tp];
+        let replica = self.replicas.get(&tp)?;
         let isr = replica.leader()?.pending.as_ref()?.isr.clone();
         Some(Asked { tp, leader_epoch: replica.leader_epoch?, partition_epoch: replica.partition_epoch, isr })
     }
@@ -127,7 +127,7 @@ impl Broker {
     }
 
     fn isr_answered(&mut self, asked: &Asked, result: Result<(), ErrorCode>) {
-        let replica = self.replicas.get_mut(&asked.tp).expect("replicas stay");
+        let Some(replica) = self.replicas.get_mut(&asked.tp) else { return };
         if replica.leader_epoch != Some(asked.leader_epoch) || replica.partition_epoch != asked.partition_epoch {
             return;
         }

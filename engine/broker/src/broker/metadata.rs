@@ -36,16 +36,20 @@ impl Broker {
         if from == self.image.end && !matches!(self.phase, Phase::Syncing | Phase::Stopped) {
             let mut changed = BTreeSet::new();
             let mut brokers_changed = false;
-            let mut configured = BTreeSet::new();
+            let (mut configured, mut deleted) = (BTreeSet::new(), BTreeSet::new());
             for entry in records {
                 let entry = decode_entry(&entry).expect("the controller wrote it");
-                configured.extend(entry.iter().filter_map(|record| match record {
-                    MetadataRecord::TopicConfigured { topic, .. } => Some(*topic),
-                    _ => None,
-                }));
+                for record in &entry {
+                    match record {
+                        MetadataRecord::TopicConfigured { topic, .. } => drop(configured.insert(*topic)),
+                        MetadataRecord::TopicDeleted { topic } => drop(deleted.insert(*topic)),
+                        _ => {}
+                    }
+                }
                 brokers_changed |= note_changes(&entry, &mut changed);
                 self.image.apply(&entry);
             }
+            self.delete_replicas(|tp| deleted.contains(&tp.topic));
             self.act_on(changed, brokers_changed);
             configured.into_iter().for_each(|topic| self.take_config(topic));
         }
@@ -54,7 +58,7 @@ impl Broker {
 
     /// A topic is set to something else.
     fn take_config(&mut self, topic: TopicId) {
-        let config = self.image.topics[&topic].config;
+        let Some(config) = self.image.topics.get(&topic).map(|topic| topic.config) else { return };
         for replica in self.replicas.values_mut().filter(|replica| replica.tp.topic == topic) {
             replica.config = config;
         }
@@ -67,6 +71,9 @@ impl Broker {
                 return;
             }
             self.metadata.acting = true;
+            // Deleted while this broker was away.
+            let alive: BTreeSet<TopicId> = self.image.topics.keys().copied().collect();
+            self.delete_replicas(|tp| !alive.contains(&tp.topic));
             changed =
                 self.image.topics.iter().flat_map(|(&topic, held)| (0..held.partitions.len() as u32).map(move |partition| Tp { topic, partition })).collect();
             // Caught up: the controller may unfence this broker at once.
@@ -93,6 +100,7 @@ fn note_changes(entry: &[MetadataRecord], changed: &mut BTreeSet<Tp>) -> bool {
             MetadataRecord::TopicCreated { .. }
             | MetadataRecord::TopicConfigured { .. }
             | MetadataRecord::ControllerElected { .. }
+            | MetadataRecord::TopicDeleted { .. }
             | MetadataRecord::TransactionVersion { .. }
             | MetadataRecord::ProducerIdsAllocated { .. } => {}
             _ => brokers = true,

@@ -234,7 +234,11 @@ impl Broker {
         match request {
             Request::Tv2(request) => self.handle_tv2(to, *request),
             Request::Metadata { topics } => self.describe_topics(to, topics),
-            Request::CreateTopics { .. } | Request::AlterConfigs { .. } | Request::CreatePartitions { .. } | Request::ElectLeaders { .. } => {
+            Request::CreateTopics { .. }
+            | Request::DeleteTopics { .. }
+            | Request::AlterConfigs { .. }
+            | Request::CreatePartitions { .. }
+            | Request::ElectLeaders { .. } => {
                 self.forward_to_controller(to, request);
             }
             Request::FindCoordinator { kind, key } => self.find_coordinator(to, kind, &key),

@@ -35,6 +35,9 @@ impl Broker {
         let replica = self.replicas.get_mut(&tp).expect("just seen");
         if let Some((file, end)) = replica.log.roll() {
             self.io.sync(vec![file], super::DiskOp::RolledSync { tp, end });
+            // A segment has a file, whatever comes next.
+            let active = replica.log.active_file().expect("just rolled");
+            self.io.append(active, bytes::Bytes::new(), super::DiskOp::Applied);
         }
     }
 

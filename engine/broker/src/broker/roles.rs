@@ -1,11 +1,12 @@
 //! What a replica does when the metadata gives it another role.
 
-use super::Broker;
+use super::{Broker, DiskOp};
 use crate::metadata::PartitionState;
 use crate::note::Note;
 use crate::protocol::{ErrorCode, NodeId, Tp};
 use crate::replica::leader::Leader;
-use crate::replica::{Replica, Role};
+use crate::replica::{Replica, Role, epoch_file, snapshot_file};
+use bytes::Bytes;
 
 impl Broker {
     /// Takes over the image's state of a partition.
@@ -82,6 +83,25 @@ impl Broker {
         if let Role::Follower { leader, .. } = replica.role {
             replica.role = Role::Idle;
             self.fetchers.get_mut(&leader).expect("a follower has a fetcher").remove(tp);
+        }
+    }
+
+    /// Their topics are no more: whoever waits is told, and the files go.
+    pub(super) fn delete_replicas(&mut self, is_deleted: impl Fn(Tp) -> bool) {
+        let deleted: Vec<Tp> = self.replicas.keys().copied().filter(|&tp| is_deleted(tp)).collect();
+        for tp in deleted {
+            self.stop_leading(tp);
+            self.stop_following(tp);
+            self.stop_cleaning(tp);
+            self.forget_commit(tp);
+            let replica = self.replicas.remove(&tp).expect("just listed");
+            for file in replica.log.files() {
+                self.io.remove(file, DiskOp::Applied);
+            }
+            // Written first, as there may be none.
+            for file in [epoch_file(tp), snapshot_file(tp)] {
+                self.io.replace(&file, Bytes::new(), DiskOp::Retired { files: vec![file.clone()] });
+            }
         }
     }
 

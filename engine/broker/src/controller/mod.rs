@@ -94,6 +94,7 @@ impl Controller {
             Request::AllocateProducerIds { broker, broker_epoch } => self.allocate_producer_ids(to, broker, broker_epoch),
             Request::CreateTopics { topics } => self.create_topics(to, topics),
             Request::CreatePartitions { topics } => self.create_partitions(to, topics),
+            Request::DeleteTopics { topics } => self.delete_topics(to, topics),
             Request::ElectLeaders { partitions } => self.elect_preferred(to, &partitions),
             Request::AlterConfigs { topics } => self.alter_configs(to, topics),
             _ => self.reply(to, Response::Error(ErrorCode::UnsupportedVersion)),

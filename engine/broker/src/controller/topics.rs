@@ -56,7 +56,7 @@ impl Controller {
         if spec.name.is_empty() || spec.partitions == 0 || spec.replication == 0 || spec.min_isr == 0 || spec.min_isr > spec.replication {
             return Err(ErrorCode::InvalidTopic);
         }
-        let topic = TopicId(self.image.topics.len() as u64 + 1);
+        let topic = TopicId(self.image.last_topic + 1);
         let mut entry = vec![MetadataRecord::TopicCreated { topic, spec: spec.clone() }];
         let mut notes =
             vec![Note::TopicCreated { topic, name: spec.name.clone(), partitions: spec.partitions, replication: spec.replication, min_isr: spec.min_isr }];
@@ -81,6 +81,23 @@ impl Controller {
             entry.push(MetadataRecord::PartitionChanged { tp, state });
         }
         Ok(())
+    }
+
+    /// Each topic by itself; the internal ones stay (`InvalidTopic`).
+    pub(super) fn delete_topics(&mut self, to: ReplyTo, topics: Vec<String>) {
+        let mut results = Vec::with_capacity(topics.len());
+        for name in topics {
+            let result = match self.image.names.get(&name).copied() {
+                None => Err(ErrorCode::UnknownTopicOrPartition),
+                Some(_) if [CONSUMER_OFFSETS, TRANSACTION_STATE].contains(&name.as_str()) => Err(ErrorCode::InvalidTopic),
+                Some(topic) => {
+                    self.decide(vec![MetadataRecord::TopicDeleted { topic }], Vec::new());
+                    Ok(())
+                }
+            };
+            results.push((name, result));
+        }
+        self.reply_committed(to, Response::DeleteTopics { results });
     }
 
     /// Each topic by itself. A count that is not above the present one is `InvalidRecord` (Kafka: INVALID_PARTITIONS); keys go elsewhere from then on.

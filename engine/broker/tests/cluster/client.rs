@@ -69,6 +69,24 @@ impl World {
         }
     }
 
+    /// The same where only so many replicas are alive.
+    #[track_caller]
+    #[allow(dead_code)] // The tests of coordinators in a cluster use the rest.
+    pub fn create_topic_of(&mut self, name: &str, partitions: u32, replication: u32, min_isr: u32) -> TopicId {
+        for _ in 0..200 {
+            let answer = self.call(1, Request::CreateTopics { topics: vec![spec(name, partitions, replication, min_isr)] });
+            if let Some(Response::CreateTopics { results }) = answer
+                && let Ok(topic) = results[0].1
+            {
+                let tp = Tp { topic, partition: 0 };
+                self.run_until("a leader", 20_000, |world| world.leader(tp).is_some());
+                return topic;
+            }
+            self.run_ms(50);
+        }
+        panic!("{name}: never made");
+    }
+
     #[track_caller]
     pub fn await_full_isr(&mut self, tp: Tp, replication: usize) {
         self.run_until("all replicas in sync", 20_000, |world| world.isr(tp).len() == replication && world.leader(tp).is_some());

@@ -156,6 +156,8 @@ impl Files {
         self.disk.remove(&path)?;
         self.known.remove(&path);
         self.fresh.remove(&path);
+        // What waits for a round with it has nothing to wait for any more.
+        self.waiting.iter_mut().for_each(|job| job.files.retain(|file| *file != path));
         self.waiting.push(Job { node, op, files: Vec::new(), replaces: None, removed_in: Some(directory(&path).to_owned()) });
         Ok(())
     }

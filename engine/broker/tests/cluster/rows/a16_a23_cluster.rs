@@ -275,6 +275,46 @@ fn a22_the_preferred_replica_leads_again_when_asked_and_only_in_sync() {
 }
 
 #[test]
+fn a25_a_topic_made_again_under_its_name_is_another_one() {
+    let (mut world, old, leader, [away, _]) = three_brokers(25);
+    for nth in 0..3 {
+        assert_eq!(world.produce(old, &batch(&["a"]), ALL), Ok(nth));
+    }
+    world.run_ms(1_000);
+    world.kill(away);
+    world.run_until("without it", 20_000, |world| world.isr(old).len() == 2);
+    let delete = |name: &str| Request::DeleteTopics { topics: vec![name.to_owned()] };
+    let deleted = |name: &str, result| Some(Response::DeleteTopics { results: vec![(name.to_owned(), result)] });
+    let parked = world.send_request(leader, crate::client::fetch_request(old, 3, Isolation::ReadUncommitted, 10_000));
+    assert_eq!(world.call(leader, delete("orders")), deleted("orders", Ok(())));
+    let Some(Response::Fetch { partitions }) = world.answer_to(parked) else { panic!("told at once") };
+    assert!(partitions[0].error.is_some());
+    assert_eq!(world.call(leader, delete("orders")), deleted("orders", Err(ErrorCode::UnknownTopicOrPartition)));
+    assert_eq!(world.call(leader, delete("__consumer_offsets")), deleted("__consumer_offsets", Err(ErrorCode::InvalidTopic)));
+    world.run_ms(500);
+    assert_eq!(world.produce_at(leader, old, &batch(&["late"]), ALL), Err(ErrorCode::UnknownTopicOrPartition), "of the former incarnation");
+
+    let topic = world.create_topic_of("orders", 1, 2, 1);
+    let new = Tp { topic, partition: 0 };
+    assert_ne!(new.topic, old.topic);
+    assert_eq!(world.produce(new, &batch(&["b"]), ALL), Ok(0), "offsets begin again");
+    world.start(away);
+    world.run_until("it is back", 20_000, |world| world.is_unfenced(away));
+    world.run_ms(1_000);
+    for node in 1..=3 {
+        let files = world.disk(node).listing();
+        let strays: Vec<_> = files.iter().filter(|(name, _)| name.starts_with(&format!("{}-", old.topic.0))).collect();
+        assert!(strays.is_empty(), "broker {node} keeps {strays:?}");
+    }
+    // The controller forgets nothing of it over a restart.
+    world.kill(0);
+    world.start(0);
+    world.run_ms(3_000);
+    let created = world.create_topic_of("trades", 1, 2, 1);
+    assert!(created.0 > new.topic.0, "no incarnation is used twice");
+}
+
+#[test]
 fn a26_without_a_controller_healthy_leaders_go_on_and_nothing_else_changes() {
     let (mut world, tp, leader, _) = three_brokers(26);
     world.kill(0);

@@ -419,3 +419,81 @@ fn a68_a_batch_too_large_is_refused_for_good_and_a_large_one_is_always_fetched()
     let Some(Response::Fetch { partitions }) = world.call(1, fetch) else { panic!("no answer") };
     assert!(partitions[0].records.len() > 1_800, "one batch comes however large (KIP-74)");
 }
+
+#[test]
+fn a65_under_kills_pauses_and_cuts_every_key_keeps_a_value_that_is_not_older_than_the_last_acknowledged() {
+    let (mut compactions, mut acknowledged) = (0, 0);
+    for seed in 0..30 {
+        let mut world = world(65_000 + seed, 3);
+        let tp = topic(&mut world, "snapshots", 3, true, TopicConfig { delete_retention_ms: 1_000, ..small() });
+        let keys = ["a", "b", "c", "d", "e", "f"];
+        // By key: the number of the last acknowledged write.
+        let mut last = std::collections::BTreeMap::new();
+        for nth in 0..150_u32 {
+            match world.rng.below(24) {
+                0 => {
+                    let node = world.rng.below(4) as NodeId;
+                    if world.is_up(node) { world.kill(node) } else { world.start(node) }
+                }
+                1 => {
+                    let node = world.rng.below(4) as NodeId;
+                    world.pause(node);
+                }
+                2 => (0..4).for_each(|node| world.resume(node)),
+                3 => {
+                    let node = world.rng.below(4) as NodeId;
+                    world.isolate(node);
+                }
+                4 => world.heal(),
+                5 | 6 => (0..4).for_each(|node| {
+                    if !world.is_up(node) {
+                        world.start(node)
+                    }
+                }),
+                _ => {}
+            }
+            let key = keys[world.rng.below(6) as usize];
+            let record = now_record(&world, Some(key), Some(&nth.to_string()));
+            let batch = Batch::build(&[record], Producer::NONE, false);
+            let Some(leader) = world.leader(tp) else {
+                world.run_ms(100);
+                continue;
+            };
+            let ticket = world.send_request(leader, crate::client::produce_request(tp, &batch, ALL));
+            world.run_ms(60);
+            if let Some(Some(Response::Produce { partitions })) = world.answers.remove(&ticket)
+                && partitions[0].1.is_ok()
+            {
+                last.insert(key, nth);
+                acknowledged += 1;
+            }
+        }
+        world.heal();
+        for node in 0..4 {
+            world.resume(node);
+            if !world.is_up(node) {
+                world.start(node);
+            }
+        }
+        world.await_full_isr(tp, 3);
+        world.run_ms(3_000);
+        compactions += world.notes.iter().filter(|(_, note)| matches!(note, Note::Compacted { tp: of, .. } if *of == tp)).count();
+        // Every replica, made the leader in turn, shows the same table.
+        let leader = world.leader(tp).expect("a leader");
+        let newest = |rows: &[(i64, String, Option<String>)], key: &str| rows.iter().rev().find(|(_, of, _)| of == key).cloned();
+        let rows = table(&mut world, leader, tp);
+        for (key, acked) in &last {
+            let (_, _, value) = newest(&rows, key).unwrap_or_else(|| panic!("seed {seed}: {key} is gone"));
+            let value: u32 = value.expect("no tombstones here").parse().expect("a number");
+            assert!(value >= *acked, "seed {seed}: {key} went back from {acked} to {value}");
+        }
+        world.kill(leader);
+        let next = world.await_other_leader(tp, leader);
+        world.run_ms(1_000);
+        let there = table(&mut world, next, tp);
+        for key in last.keys() {
+            assert_eq!(newest(&there, key), newest(&rows, key), "seed {seed}: {key} on another replica");
+        }
+    }
+    assert!(compactions > 100 && acknowledged > 1_000, "the dice reach too little: {compactions} compactions, {acknowledged} acknowledged");
+}

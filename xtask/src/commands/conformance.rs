@@ -75,7 +75,7 @@ fn kills_on_kafka(version: Version) -> Result<u8> {
     let cluster = Cluster::at(version);
     cluster.down()?;
     cluster.up()?;
-    let code = process::code(test().args(["--", "--ignored", "--nocapture", "on_kafka"]).env("LOCKSTEP_KAFKA_BROKERS", Cluster::bootstrap()));
+    let code = process::code(test().args(["--", "--nocapture", "on_kafka"]).env("LOCKSTEP_KAFKA_BROKERS", Cluster::bootstrap()));
     cluster.down()?;
     code
 }

@@ -1,6 +1,7 @@
 //! What a case is: one file in `cases/`, one line in its list.
 
 use crate::Sheet;
+use std::time::{Duration, Instant};
 
 /// One thing that is measured.
 pub struct Case {
@@ -19,7 +20,18 @@ pub struct Options {
     pub quick: bool,
 }
 
+/// Longest that one figure is repeated: where others have the cores, two threads that need both at once wait for each other most of the time.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+/// So often at least, however long it takes.
+const REPETITIONS_MIN: usize = 5;
+
 impl Options {
+    /// Whether a figure that was begun at `begin`, and was measured `done` times, has taken its share of the time.
+    pub fn is_enough(&self, done: usize, begin: Instant) -> bool {
+        done >= REPETITIONS_MIN && begin.elapsed() > PATIENCE
+    }
+
     /// How often to repeat.
     pub fn repetitions(&self, full: usize, quick: usize) -> usize {
         if self.quick { quick } else { full }

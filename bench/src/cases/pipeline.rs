@@ -10,6 +10,7 @@ use ring::{Fault, Handler, Poller, Producer, Relay, Sink, Source, Step, line_rin
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use wire::slot::{Command, Report, Slot};
 
 pub const CASE: Case = Case { name: "pipeline", about: "command in, reports out through two rings: ns a command on top of the bare book", run };
@@ -42,10 +43,13 @@ fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
     );
     sheet.condition("stream", "one symbol, about 1,000 live orders; 48 % new, 42 % cancel, 5 % replace, 5 % aggressive; prefill excluded");
     sheet.condition("figures", "time of the matching thread; commands checked when read (rkyv), reports archived, every byte of them read by the other thread");
-    let meter = HiccupMeter::start();
+    let (meter, begin) = (HiccupMeter::start(), Instant::now());
     let mut rounds: [Vec<Round>; 3] = Default::default();
     // The first is thrown away: page faults, clock rates.
     for seed in 0..=options.repetitions(25, 5) as u64 {
+        if options.is_enough(rounds[0].len(), begin) {
+            break;
+        }
         let flow = Plain::SMALL.flow(seed, BURST * TURNS);
         let expected = expected(&flow);
         // Every repetition begins with another one.

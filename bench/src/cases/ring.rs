@@ -4,6 +4,7 @@ use crate::hops::{BURST, Crossbeam, Disruptor, Line, Raw, Rtrb, Stages, lane, le
 use anyhow::Result;
 use bench::measure::{HiccupMeter, Samples};
 use bench::{Case, Goal, Options, Sheet, Unit};
+use std::time::Instant;
 
 pub const CASE: Case = Case { name: "ring", about: "a 64-byte message from core to core: round trip and throughput", run };
 
@@ -16,7 +17,6 @@ const TURNS: usize = 200;
 const NAMES: [&str; 6] = ["raw line", "lockstep line ring", "lockstep ring with cursor", "disruptor", "rtrb", "crossbeam ArrayQueue"];
 
 fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
-    let repetitions = options.repetitions(25, 5);
     sheet.condition("method", "two pinned threads; round trips: bursts of 50, every link in turn, the ratio taken within a turn (the way between the");
     sheet.condition("", "cores of a virtual machine changes within a second); a round's figure is the median of its turns");
     sheet.condition(
@@ -27,17 +27,17 @@ fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
     );
     sheet.condition("message", "64 bytes, one cache line, every byte written and read; rings of 1,024 slots");
     let meter = HiccupMeter::start();
-    round_trip_rows(repetitions, sheet)?;
-    throughput_rows(repetitions, 1, sheet)?;
-    throughput_rows(repetitions, 16, sheet)?;
+    round_trip_rows(options, sheet)?;
+    throughput_rows(options, 1, sheet)?;
+    throughput_rows(options, 16, sheet)?;
     sheet.percentiles("hiccup of the machine", meter.stop());
     sheet.check("every message arrived once, in order, unchanged: echoes compared, hashes of both ends equal");
     Ok(())
 }
 
-fn round_trip_rows(repetitions: usize, sheet: &mut Sheet) -> Result<()> {
-    let mut rounds = Vec::new();
-    for _ in 0..repetitions {
+fn round_trip_rows(options: &Options, sheet: &mut Sheet) -> Result<()> {
+    let (mut rounds, begin) = (Vec::new(), Instant::now());
+    while rounds.len() < options.repetitions(25, 5) && !options.is_enough(rounds.len(), begin) {
         let legs = vec![
             leg(Raw::pair),
             leg(|| Line::pair(SLOTS)),
@@ -62,9 +62,9 @@ fn round_trip_rows(repetitions: usize, sheet: &mut Sheet) -> Result<()> {
     Ok(())
 }
 
-fn throughput_rows(repetitions: usize, batch: usize, sheet: &mut Sheet) -> Result<()> {
-    let mut rounds = Vec::new();
-    for _ in 0..repetitions {
+fn throughput_rows(options: &Options, batch: usize, sheet: &mut Sheet) -> Result<()> {
+    let (mut rounds, begin) = (Vec::new(), Instant::now());
+    while rounds.len() < options.repetitions(25, 5) && !options.is_enough(rounds.len(), begin) {
         let lanes = vec![
             lane(batch, Line::pair(SLOTS)),
             lane(batch, Stages::pair(SLOTS)),

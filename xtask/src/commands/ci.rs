@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{Command, loom, plants, test};
+use super::{Command, fuzz, loom, plants, test};
 use crate::world::{World, commit_hash, sim_command};
 use crate::{no_arguments, plant, process, tree};
 
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: |_| passes(process::cargo().args(["xtask", "tidy"])) },
     Step { name: "tests", run: |_| test::ordinary() },
     Step { name: "tests, madsim", run: |_| test::simulated() },
+    Step { name: "fuzz", run: |_| fuzz::short() },
     Step { name: "loom", run: |_| loom::check() },
     Step { name: "instructions", run: instructions },
     Step { name: "build, madsim", run: |root| World::Madsim.build_sim(root, None).map(drop) },

@@ -33,7 +33,7 @@ enum Command {
     Deposit(deposit::DepositArgs),
     /// Show what the log of an exchange that does not run holds, batch by batch, and check every checksum.
     Dump(inspect::dump::DumpArgs),
-    /// Play recorded order flow (LOBSTER) against a running exchange, and print what became of it.
+    /// Play recorded order flow (LOBSTER, ITCH) against a running exchange, and print what became of it.
     Flow(flow::FlowArgs),
     /// Show the consumer groups of a running exchange: members, committed positions, lag.
     Groups(inspect::LogAt),

@@ -27,9 +27,12 @@ pub struct One {
     /// Replays a saved plan.
     #[arg(long)]
     pub plan: Option<PathBuf>,
-    /// Takes the orders from a LOBSTER message file.
+    /// Takes the orders from a LOBSTER message file or a NASDAQ ITCH 5.0 file.
     #[arg(long)]
     pub flow: Option<PathBuf>,
+    /// The stock of an ITCH file that has orders of several.
+    #[arg(long, requires = "flow")]
+    pub stock: Option<String>,
     /// Says what services said, and every fault.
     #[arg(short, long)]
     pub verbose: bool,

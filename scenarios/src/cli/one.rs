@@ -56,7 +56,7 @@ fn plan(args: &One) -> Result<Plan, String> {
         (None, None) => return Err("which seed? sim --seed 42".to_owned()),
     };
     if let Some(path) = &args.flow {
-        plan.workload = flow(path, &plan)?;
+        plan.workload = flow(path, args.stock.as_deref(), &plan)?;
     }
     Ok(plan)
 }
@@ -84,16 +84,16 @@ fn read_plan(path: &Path) -> Result<Plan, String> {
 }
 
 /// A recorded flow as the orders of a plan: as many as fit its span, dealt to its clients in turn.
-fn flow(path: &Path, plan: &Plan) -> Result<Workload, String> {
+fn flow(path: &Path, stock: Option<&str>, plan: &Plan) -> Result<Workload, String> {
     let source = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| format!("{source}: {error}"))?;
-    let orders = player::read((&source, &text), None, TICK).map_err(|error| error.to_string())?;
+    let bytes = fs::read(path).map_err(|error| format!("{source}: {error}"))?;
+    let orders = player::read((&source, &bytes), None, stock, TICK).map_err(|error| error.to_string())?;
     let (exchange, _) = judge::read(plan)?;
     let actions = scenarios::workload::of_flow(&orders, &exchange.shape);
     Ok(Workload::List(actions.iter().map(|action| serde_json::to_value(action).expect("an action is plain values")).collect()))
 }
 
-/// Price units of a LOBSTER file in a cent.
+/// Price units of either format in a cent.
 const TICK: i64 = 100;
 
 /// Runs a plan and takes down what it cost.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{Command, conformance, loom, plants, test};
+use super::{Command, conformance, fuzz, loom, plants, test};
 use crate::kafka::Version;
 use crate::world::{World, commit_hash, sim_command};
 use crate::{no_arguments, plant, process, tree};
@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     step("tests", |_| test::ordinary()),
     step("tests, madsim", |_| test::simulated()),
     step("log on rdkafka", |_| conformance::on_kafka(Version::V3_9)).unless(conformance::lacks_kafka_or_its_jars),
+    step("fuzz", |_| fuzz::short()),
     step("loom", |_| loom::check()),
     step("instructions", instructions),
     step("build, madsim", |root| World::Madsim.build_sim(root, None).map(drop)),

@@ -4,8 +4,10 @@ mod bench;
 mod ci;
 mod conformance;
 mod fix;
+mod fuzz;
 pub mod kafka;
 mod loom;
+mod miri;
 mod plants;
 mod sim;
 mod test;
@@ -28,8 +30,10 @@ pub const fn all() -> &'static [Command] {
         ci::COMMAND,
         conformance::COMMAND,
         fix::COMMAND,
+        fuzz::COMMAND,
         kafka::COMMAND,
         loom::COMMAND,
+        miri::COMMAND,
         plants::COMMAND,
         sim::COMMAND,
         test::COMMAND,

@@ -27,6 +27,7 @@ const TABLE: &[Row] = &[
     Row { folder: "engine/log",      may: &["engine/broker", "engine/runtime"], tests_may: &[] },
     Row { folder: "engine/services", may: &["engine/wire", "engine/book", "engine/ring", "engine/log", "engine/runtime"], tests_may: &[] },
     Row { folder: "engine/adapters", may: &["engine/wire", "engine/log", "engine/runtime", "engine/services"], tests_may: &["sim"] },
+    Row { folder: "engine/fuzz",     may: &["engine/wire", "engine/book", "engine/services", "sim", "scenarios"], tests_may: &[] },
     Row { folder: "engine/exchange", may: &["engine/wire", "engine/book", "engine/ring", "engine/broker", "engine/log", "engine/runtime", "engine/services", "engine/adapters"], tests_may: &["scenarios"] },
     Row { folder: "sim",             may: &["engine/broker", "engine/log", "engine/runtime"], tests_may: &[] },
     Row { folder: "faults",          may: &["sim"], tests_may: &[] },

@@ -11,6 +11,7 @@ pub const RULE: Rule = Rule { name: "lists", about: "each file of a registered f
 /// those: they are only declared.
 const LISTS: &[(&str, &str, &str)] = &[
     ("bench/src/cases", "bench/src/cases/mod.rs", ": Case = "),
+    ("engine/fuzz/src/targets", "engine/fuzz/src/targets/mod.rs", ": Target = "),
     ("faults/src", "faults/src/lib.rs", "impl Fault for "),
     ("scenarios/src/invariants", "scenarios/src/invariants/mod.rs", "impl Invariant for "),
     ("scenarios/src/scenarios", "scenarios/src/scenarios/mod.rs", ": Scenario = "),

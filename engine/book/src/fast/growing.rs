@@ -4,12 +4,13 @@ use super::Fast;
 use crate::BookConfig;
 use wire::order::Side;
 
-/// Orders, and levels, that a growing book starts with: 70 KiB.
+/// Orders, and levels, that a growing book starts with: 68 KiB.
 const ROOM_AT_START: usize = 256;
 
 impl Fast {
     /// An empty book with little room, which doubles when it is full and less than the bounds: same reports, same bounds, same state hash as
-    /// [`Fast::new`]. The command that finds it full pays for moving every order; nothing else allocates. Panics if a bound is below 1.
+    /// [`Fast::new`]. The command that finds it full pays for moving every order (half a million: 0.15 s, and for so long both books are there); nothing
+    /// else allocates. Panics if a bound is below 1.
     pub fn growing(config: BookConfig) -> Self {
         Self::growing_from(config, ROOM_AT_START)
     }

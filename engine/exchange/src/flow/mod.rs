@@ -1,4 +1,4 @@
-//! `exchange flow FILE`: recorded order flow (LOBSTER) through HTTP clients against a running exchange.
+//! `exchange flow FILE`: recorded order flow (LOBSTER, ITCH) through HTTP clients against a running exchange.
 //!
 //! The orders are dealt to the accounts in turn. A client can place and cancel: a partial cancel of the recording is a cancel and a new order.
 
@@ -22,8 +22,11 @@ use wire::{AccountId, Side, Symbol, SymbolSpec};
 /// Settings of `exchange flow`.
 #[derive(Debug, Clone, Args)]
 pub struct FlowArgs {
-    /// LOBSTER message file; if its order book file lies beside it, that one's first row gives the orders from before.
+    /// LOBSTER message file, or NASDAQ ITCH 5.0 file. If a LOBSTER order book file lies beside, its first row gives the orders from before.
     file: PathBuf,
+    /// The stock of an ITCH file that has orders of several.
+    #[arg(long)]
+    stock: Option<String>,
     /// How much faster than recorded (1, 0.5, 20), or `max`: each client sends its next request when it has the answer to the last.
     #[arg(long, default_value = "1", value_parser = Pace::parse)]
     speed: Pace,
@@ -51,7 +54,7 @@ fn parse_symbol(text: &str) -> Result<Symbol, String> {
     Symbol::parse(text).map_err(|error| error.to_string())
 }
 
-/// Price units of a LOBSTER file in a cent.
+/// Price units of either format in a cent.
 const TICK: i64 = 100;
 
 /// Plays, then prints what became of it.
@@ -59,7 +62,7 @@ pub async fn run(args: FlowArgs) -> Result<()> {
     let specs = args.listing.as_deref().map_or_else(|| Ok(listing::default()), listing::read).map_err(usage)?;
     let spec = specs.into_iter().find(|spec| spec.symbol == args.symbol);
     let spec = spec.ok_or_else(|| usage(anyhow!("--symbol {}: not in the listing", args.symbol)))?;
-    let orders = read(&args.file).map_err(usage)?;
+    let orders = read(&args.file, args.stock.as_deref()).map_err(usage)?;
     if args.fund {
         fund(&args, &spec, &orders).await.context("--fund")?;
     }
@@ -72,15 +75,15 @@ pub async fn run(args: FlowArgs) -> Result<()> {
     }
 }
 
-/// The recording's orders; an error names file, line, field and rule.
-fn read(file: &Path) -> Result<Vec<Order>> {
+/// The recording's orders; an error names file, place, field and rule.
+fn read(file: &Path, stock: Option<&str>) -> Result<Vec<Order>> {
     let text = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
-    let messages = text(file)?;
+    let messages = std::fs::read(file).with_context(|| file.display().to_string())?;
     let name = file.display().to_string();
     let beside = player::book_file_of(&name).filter(|book| Path::new(book).exists());
     let book = beside.map(|book| text(Path::new(&book)).map(|rows| (book, rows))).transpose()?;
     let book = book.as_ref().map(|(name, rows)| (name.as_str(), rows.as_str()));
-    Ok(player::read((&name, &messages), book, TICK)?)
+    Ok(player::read((&name, &messages), book, stock, TICK)?)
 }
 
 /// Deposits for each account what its orders can cost; every run anew.

@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn every_order_is_dealt_to_one_account() {
-        let orders = services::flow::player::read(("m", &"10,1,7,5,10000,1\n".repeat(7)), None, 100).expect("well formed");
+        let orders = services::flow::player::read(("m", "10,1,7,5,10000,1\n".repeat(7).as_bytes()), None, None, 100).expect("well formed");
         let mut dealt: Vec<usize> = (1..=3).flat_map(|account| of_account(&orders, account, 3).map(|(number, _)| number)).collect();
         dealt.sort_unstable();
         assert_eq!(dealt, (0..7).collect::<Vec<_>>());

@@ -4,7 +4,7 @@
 //! the *resting* order). Order book columns, level by level: ask price, ask size, bid price, bid size; an empty level has price ±9999999999 and size
 //! 0. A lot is a share; a tick is as many price units as the caller says (a cent: 100).
 
-use super::FlowError;
+use super::{FlowError, Place};
 use wire::Side;
 
 /// What happened.
@@ -90,7 +90,7 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn error(&self, field: &'static str, rule: String) -> FlowError {
-        FlowError { file: self.file.to_owned(), line: self.number, field, rule }
+        FlowError { file: self.file.to_owned(), place: Place::Line(self.number), field, rule }
     }
 
     fn whole(&self, field: &'static str, text: &str) -> Result<i64, FlowError> {

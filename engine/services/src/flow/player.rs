@@ -1,7 +1,7 @@
 //! From a recording to what clients do: orders with the time at which each is placed and, if its owner took it back, cancelled.
 
 use super::lobster::{self, Message, Row};
-use super::{Action, FlowError, Mapping};
+use super::{Action, FlowError, Mapping, Place, itch};
 use std::collections::BTreeMap;
 use wire::{Side, TimeInForce};
 
@@ -22,16 +22,25 @@ pub struct Order {
     pub cancel_at_ms: Option<u64>,
 }
 
-/// Reads a message file's text, and its order book file's if there is one, as orders in order of time. `tick` is in price units (a cent: 100).
-/// Without the book, orders from before the recording are missing, and what happens to them is left out.
-pub fn read(message_file: (&str, &str), book_file: Option<(&str, &str)>, tick: i64) -> Result<Vec<Order>, FlowError> {
-    let messages = lobster::messages(message_file.0, message_file.1, tick)?;
+/// Reads a recording as orders in order of time: a LOBSTER message file, and its order book file if there is one, or an ITCH file, of which `stock` chooses one
+/// stock. `tick` is in price units (a cent: 100). Without the book, orders from before the recording are missing, and what happens to them is left out.
+pub fn read((file, bytes): (&str, &[u8]), book_file: Option<(&str, &str)>, stock: Option<&str>, tick: i64) -> Result<Vec<Order>, FlowError> {
+    if itch::is_itch(bytes) {
+        return Ok(orders(&itch::messages(file, bytes, stock, tick)?, None));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| FlowError {
+        file: file.to_owned(),
+        place: Place::Byte(error.valid_up_to()),
+        field: "message",
+        rule: "is neither text (LOBSTER) nor begins with a length (ITCH)".to_owned(),
+    })?;
+    let messages = lobster::messages(file, text, tick)?;
     let rows = book_file.map(|(file, text)| lobster::order_book(file, text, tick)).transpose()?;
     if let (Some(rows), Some((file, _))) = (&rows, book_file)
         && rows.len() != messages.len()
     {
         let rule = format!("the file has {} rows, the message file {}: one per message", rows.len(), messages.len());
-        return Err(FlowError { file: file.to_owned(), line: rows.len(), field: "row", rule });
+        return Err(FlowError { file: file.to_owned(), place: Place::Line(rows.len()), field: "row", rule });
     }
     Ok(orders(&messages, rows.as_ref().and_then(|rows| rows.first())))
 }
@@ -112,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_became_smaller_is_cancelled_and_placed_again() {
-        let orders = read(("m", MESSAGES), None, 100).expect("well formed");
+        let orders = read(("m", MESSAGES.as_bytes()), None, None, 100).expect("well formed");
         let expected = [
             order(0, Side::Buy, 100, 5, None),
             order(1, Side::Sell, 101, 9, Some(2)),
@@ -125,7 +134,7 @@ mod tests {
     #[test]
     fn the_first_row_gives_the_orders_from_before() {
         let rows = "10300,7,10000,6,9999999999,0,9900,3\n".repeat(6);
-        let orders = read(("m", MESSAGES), Some(("b", &rows)), 100).expect("well formed");
+        let orders = read(("m", MESSAGES.as_bytes()), Some(("b", &rows)), None, 100).expect("well formed");
         let before = [order(0, Side::Buy, 99, 3, None), order(0, Side::Buy, 100, 1, None), order(0, Side::Sell, 103, 7, None)];
         assert_eq!(orders[..3], before, "the first message's own lots are not from before");
         let taker = Order { time_in_force: TimeInForce::Ioc, ..order(1_500, Side::Sell, 99, 1, None) };
@@ -136,12 +145,12 @@ mod tests {
     fn the_two_files_belong_together() {
         assert_eq!(book_file_of("data/AAPL_message_10.csv").as_deref(), Some("data/AAPL_orderbook_10.csv"));
         assert_eq!(book_file_of("data/AAPL.csv"), None);
-        let error = read(("m.csv", MESSAGES), Some(("b.csv", "10300,7,10000,6")), 100).expect_err("one row for six messages");
+        let error = read(("m.csv", MESSAGES.as_bytes()), Some(("b.csv", "10300,7,10000,6")), None, 100).expect_err("one row for six messages");
         assert_eq!(error.to_string(), "b.csv:1: row: the file has 1 rows, the message file 6: one per message");
     }
 
     #[test]
     fn an_empty_recording_has_no_orders() {
-        assert_eq!(read(("m", ""), None, 100), Ok(vec![]));
+        assert_eq!(read(("m", b""), None, None, 100), Ok(vec![]));
     }
 }

@@ -71,9 +71,9 @@ impl Broker {
                 return;
             }
             self.metadata.acting = true;
-            // Deleted while this broker was away.
-            let alive: BTreeSet<TopicId> = self.image.topics.keys().copied().collect();
-            self.delete_replicas(|tp| !alive.contains(&tp.topic));
+            // Deleted while this broker was away. What the controller never made (its log was lost, or is another's) stays.
+            let (alive, last) = (self.image.topics.keys().copied().collect::<BTreeSet<TopicId>>(), self.image.last_topic);
+            self.delete_replicas(|tp| tp.topic.0 <= last && !alive.contains(&tp.topic));
             changed =
                 self.image.topics.iter().flat_map(|(&topic, held)| (0..held.partitions.len() as u32).map(move |partition| Tp { topic, partition })).collect();
             // Caught up: the controller may unfence this broker at once.

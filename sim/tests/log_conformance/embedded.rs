@@ -108,7 +108,7 @@ impl Bench for Embedded {
     }
 
     fn load(&self) -> Load {
-        Load { rounds: 20, ahead: 40, pause_ms: 20 }
+        Load { rounds: crate::rounds(3), ahead: 40, pause_ms: 20 }
     }
 
     fn fresh(&self, word: &str) -> String {

@@ -8,6 +8,12 @@ mod arm;
 #[path = "simulated.rs"]
 mod arm;
 
+/// Rounds of faults over the workload: what `cargo xtask conformance` asks for, and few in an ordinary test run.
+#[cfg(not(turmoil))]
+fn rounds(few: u32) -> u32 {
+    std::env::var("LOCKSTEP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(few)
+}
+
 #[cfg(not(turmoil))]
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();

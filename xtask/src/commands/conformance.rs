@@ -39,8 +39,8 @@ fn run(arguments: &[String]) -> Result<u8> {
             contract(process::cargo(), &[], &["--kills", count])
         }
         Some("sim") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
-        Some("embedded") => native(process::cargo(), &[], only),
-        Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only),
+        Some("embedded") => native(process::cargo(), &[], only, "20"),
+        Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7"),
         Some("rdkafka") => match lacks_kafka() {
             None if kills => kills_on_kafka(version),
             None => rdkafka(version, only, &[]),
@@ -54,7 +54,9 @@ fn run(arguments: &[String]) -> Result<u8> {
 }
 
 /// Our own broker, in the build that this cargo makes.
-fn native(cargo: std::process::Command, profile: &[&str], only: Option<&str>) -> Result<u8> {
+/// `rounds` of faults fly over the workload; of a simulated one under each of three seeds.
+fn native(mut cargo: std::process::Command, profile: &[&str], only: Option<&str>, rounds: &str) -> Result<u8> {
+    cargo.env("LOCKSTEP_ROUNDS", rounds);
     contract(cargo, profile, &only.into_iter().collect::<Vec<_>>())
 }
 

@@ -1,4 +1,4 @@
-//! Commands, six bytes each, for a fast book in a small window, a growing one, and the naive one: each says and is the same.
+//! Commands, six bytes each and up to sixteen times, for a fast book in a small window, a growing one, and the naive one: each says and is the same.
 
 use crate::Target;
 use ::book::{Book, BookConfig, Fast, Naive};
@@ -9,14 +9,15 @@ use wire::{AccountId, OrderId, OrderType, Side, Symbol, TimeInForce};
 pub const TARGET: Target = Target { name: "book", about: "the fast book against the naive one", seeds, run };
 
 /// Commands of one input.
-const COMMANDS_MAX: usize = 600;
+const COMMANDS_MAX: usize = 2_000;
 
 fn seeds() -> Vec<Vec<u8>> {
     let market = (0..60_u8).flat_map(|n| [n, n.wrapping_mul(37), n % 7, 3, n.wrapping_mul(11), n]);
-    let ladder = (0..80_u8).flat_map(|n| [0x30, n, n / 4, 2, 0, n]);
+    // More orders than a growing book starts with, none of which trades.
+    let ladder = (0..40_u8).flat_map(|n| [0xc3, if n % 2 == 0 { 0x80 | n } else { n }, 0, 2, 0, n % 2]);
     [vec![0x00, 0x21], vec![0x13, 0x07], vec![0xff, 0xff]]
         .into_iter()
-        .map(|bounds| bounds.into_iter().chain(market.clone()).chain(ladder.clone()).collect())
+        .map(|bounds| bounds.into_iter().chain(market.clone()).chain(ladder.clone()).chain(market.clone()).collect())
         .collect()
 }
 
@@ -32,8 +33,9 @@ fn run(input: &[u8]) -> String {
     let (mut naive, mut fast, mut growing) = (Naive::new(config), Fast::with_window(config, 64), Fast::growing(config));
     let (mut market, mut kinds) = (config.price_ticks_max / 2, BTreeSet::new());
     let (mut expected, mut told) = (Vec::new(), Vec::new());
-    for (number, step) in (1..).zip(steps.as_chunks().0.iter().take(COMMANDS_MAX)) {
-        let command = command(*step, &config, &mut market, number);
+    let steps = steps.as_chunks().0.iter().flat_map(|step| std::iter::repeat_n(*step, 1 + 5 * usize::from(step[0] >> 6)));
+    for (number, step) in (1..).zip(steps.take(COMMANDS_MAX)) {
+        let command = command(step, &config, &mut market, number);
         expected.clear();
         naive.apply(&command, &mut expected);
         for book in [&mut fast, &mut growing] {

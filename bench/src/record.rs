@@ -166,7 +166,11 @@ fn word(name: &str) -> String {
 
 /// 1 / (1 - quantile) and value, twenty steps to each halving of what is above, up to the largest value.
 fn steps(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
-    let steps = histogram.iter_quantiles(20).map(|step| (1.0 / (1.0 - step.quantile_iterated_to()), step.value_iterated_to()));
+    let steps = histogram.iter_quantiles(20).map(|step| {
+        // To thousandths: short decimals come back from JSON as they were.
+        let above = (1e3 / (1.0 - step.quantile_iterated_to())).round() / 1e3;
+        (above, step.value_iterated_to())
+    });
     steps.filter(|(above, _)| above.is_finite()).collect()
 }
 

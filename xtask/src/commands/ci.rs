@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::{Command, conformance, fuzz, loom, plants, test};
-use crate::kafka::Version;
 use crate::world::{World, commit_hash, sim_command};
 use crate::{no_arguments, plant, process, tree};
 
@@ -39,7 +38,6 @@ const STEPS: &[Step] = &[
     step("tidy", |_| passes(process::cargo().args(["xtask", "tidy"]))),
     step("tests", |_| test::ordinary()),
     step("tests, madsim", |_| test::simulated()),
-    step("log on rdkafka", |_| conformance::on_kafka(Version::V3_9)).unless(conformance::lacks_kafka_or_its_jars),
     step("fuzz", |_| fuzz::short()),
     step("loom", |_| loom::check()),
     step("instructions", instructions),

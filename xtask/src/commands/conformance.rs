@@ -93,19 +93,6 @@ pub fn lacks_kafka() -> Option<String> {
     lacks_build().or_else(|| missing().map(str::to_owned))
 }
 
-/// The same where nobody asked for it by name: a machine that cannot fetch the jars goes without.
-pub fn lacks_kafka_or_its_jars() -> Option<String> {
-    lacks_kafka().or_else(|| Cluster::at(Version::V3_9).fetch().err().map(|error| format!("{error:#}")))
-}
-
-/// The whole contract, with one round of faults over the workload; or an error.
-pub fn on_kafka(version: Version) -> Result<()> {
-    match rdkafka(version, None, &[("LOCKSTEP_ROUNDS", "1")])? {
-        0 => Ok(()),
-        code => anyhow::bail!("the log port's contract is broken on Apache Kafka {} (exit code {code})", version.full()),
-    }
-}
-
 /// A cluster that ran before is left running; one started here is stopped, whatever came out.
 fn rdkafka(version: Version, only: Option<&str>, settings: &[(&str, &str)]) -> Result<u8> {
     let cluster = Cluster::at(version);

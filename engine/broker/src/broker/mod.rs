@@ -58,6 +58,7 @@ pub(crate) enum Timer {
     FollowerExpires(NodeId, u64),
     Fetcher(NodeId),
     Coordinator(Tp),
+    VerifyAgain(Tp, i64, u64),
 }
 
 /// Of transactions, as a request has it (A41, A42).
@@ -299,6 +300,7 @@ impl Broker {
             Timer::FollowerExpires(node, serial) => self.follower_fetch_expired(node, serial),
             Timer::Fetcher(leader) => self.fetch_from(leader),
             Timer::Coordinator(tp) => self.tick_coordinator(tp),
+            Timer::VerifyAgain(tp, producer_id, guard) => self.verify_again(tp, producer_id, guard),
         }
     }
 

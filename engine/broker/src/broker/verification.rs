@@ -3,12 +3,18 @@
 
 use super::appends::Part;
 use super::produce::Acks;
-use super::{Broker, Purpose, Version};
+use super::{Broker, Purpose, Timer, Version};
 use crate::batch::Batch;
 use crate::coordinator::View;
 use crate::protocol::{ErrorCode, ProducerEpoch, ProducerId, Request, Response, TRANSACTION_STATE, Tp};
-use crate::replica::leader::Verification;
+use crate::replica::leader::{Again, Verification};
 use crate::replica::producers::Verdict;
+
+/// Pause before a coordinator that is still ending the transaction before is asked again to add a partition
+/// (`add.partitions.to.txn.retry.backoff.ms`).
+const ADD_RETRY_MS: u64 = 20;
+/// Longest time of such questions; then the client is told to come again (`add.partitions.to.txn.retry.backoff.max.ms`).
+const ADD_RETRY_MS_MAX: u64 = 100;
 
 /// A write that waits for the verdict.
 #[derive(Debug)]
@@ -55,16 +61,39 @@ impl Broker {
             return Ok(());
         }
         let coordinator = self.view().coordinator_partition(TRANSACTION_STATE, transactional_id).and_then(|tp| self.view().leader(tp));
-        let node = coordinator.ok_or(ErrorCode::NotEnoughReplicas)?;
+        coordinator.ok_or(ErrorCode::NotEnoughReplicas)?;
         self.cancel_verification(tp, producer_id, ErrorCode::InvalidProducerEpoch);
         self.next_guard += 1;
         let guard = self.next_guard;
+        let until_ms = self.now_ms() + ADD_RETRY_MS_MAX;
+        let again = (version == Version::Two).then(|| Again { transactional_id: transactional_id.to_owned(), until_ms });
         let leader = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()).expect("this broker leads");
-        leader.verifying.insert(producer_id, Verification { producer_epoch, guard, parked: vec![parked] });
-        let transactional_id = transactional_id.to_owned();
+        leader.verifying.insert(producer_id, Verification { producer_epoch, guard, parked: vec![parked], again });
+        self.ask_coordinator_of(tp, producer, transactional_id.to_owned(), guard, version);
+        Ok(())
+    }
+
+    fn ask_coordinator_of(
+        &mut self,
+        tp: Tp,
+        (producer_id, producer_epoch): (ProducerId, ProducerEpoch),
+        transactional_id: String,
+        guard: u64,
+        version: Version,
+    ) {
+        let coordinator = self.view().coordinator_partition(TRANSACTION_STATE, &transactional_id).and_then(|tp| self.view().leader(tp));
+        let Some(node) = coordinator else { return self.cancel_verification(tp, producer_id, ErrorCode::NotEnoughReplicas) };
         let request = Request::AddPartitionsToTxn { transactional_id, producer_id, producer_epoch, partitions: vec![tp], verify_only: version == Version::One };
         self.ask(node, 0, request, Purpose::Verify { tp, producer_id, guard });
-        Ok(())
+    }
+
+    /// The time for the same question has come again.
+    pub(super) fn verify_again(&mut self, tp: Tp, producer_id: ProducerId, guard: u64) {
+        let leader = self.replicas.get(&tp).and_then(|replica| replica.leader());
+        let asked = leader.and_then(|leader| leader.verifying.get(&producer_id)).filter(|verification| verification.guard == guard);
+        let Some(Verification { producer_epoch, again: Some(again), .. }) = asked else { return };
+        let (producer, transactional_id) = ((producer_id, *producer_epoch), again.transactional_id.clone());
+        self.ask_coordinator_of(tp, producer, transactional_id, guard, Version::Two);
     }
 
     /// The transaction ended, or a newer producer came: an answer that is still under way must open nothing (ABA).
@@ -76,12 +105,15 @@ impl Broker {
     }
 
     pub(super) fn verified(&mut self, tp: Tp, producer_id: ProducerId, guard: u64, response: Option<Response>) {
+        let now_ms = self.now_ms();
         let Some(leader) = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()) else { return };
-        if leader.verifying.get(&producer_id).is_none_or(|verification| verification.guard != guard) {
-            return;
+        let Some(verification) = leader.verifying.get(&producer_id).filter(|verification| verification.guard == guard) else { return };
+        let may_ask_again = verification.again.as_ref().is_some_and(|again| now_ms + ADD_RETRY_MS <= again.until_ms);
+        if may_ask_again && answer(tp, response.as_ref()) == Err(ErrorCode::ConcurrentTransactions) {
+            return self.io.set_timer_in(ADD_RETRY_MS, Timer::VerifyAgain(tp, producer_id, guard));
         }
         let verification = leader.verifying.remove(&producer_id).expect("just seen");
-        let verdict = verdict(tp, response);
+        let verdict = verdict(tp, response.as_ref());
         for parked in verification.parked {
             match verdict {
                 Ok(()) => self.append_parked(tp, parked),
@@ -118,15 +150,18 @@ impl Broker {
     }
 }
 
+fn answer(tp: Tp, response: Option<&Response>) -> Result<(), ErrorCode> {
+    match response {
+        Some(Response::AddPartitionsToTxn { partitions }) => partitions.iter().find(|(asked, _)| *asked == tp).map_or(Ok(()), |(_, result)| *result),
+        Some(Response::Error(error)) => Err(*error),
+        _ => Err(ErrorCode::NotCoordinator),
+    }
+}
+
 /// What the coordinator's answer means to the writer. Where another try may succeed it is `NotEnoughReplicas`, which every producer retries and which
 /// says that nothing was written (as Kafka maps it).
-fn verdict(tp: Tp, response: Option<Response>) -> Result<(), ErrorCode> {
-    let result = match response {
-        Some(Response::AddPartitionsToTxn { partitions }) => partitions.into_iter().find(|&(asked, _)| asked == tp).map_or(Ok(()), |(_, result)| result),
-        Some(Response::Error(error)) => Err(error),
-        _ => Err(ErrorCode::NotCoordinator),
-    };
-    result.map_err(|error| match error {
+fn verdict(tp: Tp, response: Option<&Response>) -> Result<(), ErrorCode> {
+    answer(tp, response).map_err(|error| match error {
         ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress | ErrorCode::ConcurrentTransactions => {
             ErrorCode::NotEnoughReplicas
         }

@@ -39,6 +39,15 @@ pub(crate) struct Verification {
     pub guard: u64,
     /// In order of arrival.
     pub parked: Vec<Parked>,
+    /// The coordinator, asked to add the partition, may still be ending the transaction before: it is asked again until then.
+    pub again: Option<Again>,
+}
+
+/// A question to a transaction's coordinator that may be asked again.
+#[derive(Debug, Clone)]
+pub(crate) struct Again {
+    pub transactional_id: String,
+    pub until_ms: u64,
 }
 
 #[derive(Debug)]

@@ -60,6 +60,7 @@ pub fn prove(root: &Path, plants: &[Plant]) -> Result<bool> {
 /// What came of one plant.
 struct Grown {
     rebuild_seconds: u64,
+    /// The exit code that the seed which caught it gives alone. (Of a sweep it is that of its worst seed: a plant may make others panic.)
     exit: u8,
     /// The named invariant if a seed broke it, else the first that was broken.
     caught: Option<String>,
@@ -88,14 +89,25 @@ fn grow(scratch: &Scratch, plant: &Plant) -> Result<Grown> {
     let rebuild_seconds = start.elapsed().as_secs();
     let (exit, text) = process::output_and_code(&mut sweep(&sim, &scratch.tree, &plant.scenario, SEEDS_MAX, Some(&plant.invariant))?)?;
     let failures = failures(&text);
-    let named = failures.iter().filter(|(_, broken)| broken.contains(&plant.invariant)).map(|(seed, _)| (*seed, plant.invariant.clone())).min();
-    let found = named.or_else(|| failures.first().map(|(seed, broken)| (*seed, broken[0].clone())));
+    let named = failures.iter().filter(|failure| failure.broken.contains(&plant.invariant)).min_by_key(|failure| failure.seed);
+    let found = named.map(|failure| (failure, plant.invariant.clone())).or_else(|| failures.first().map(|failure| (failure, failure.broken[0].clone())));
     if exit == 2 {
         bail!("plant {}: sim did not understand its command line", plant.name);
     }
-    let seeds = found.as_ref().map_or(SEEDS_MAX, |(seed, _)| seed + 1);
-    Ok(Grown { rebuild_seconds, exit, caught: found.map(|(_, invariant)| invariant), seeds })
+    let seeds = found.as_ref().map_or(SEEDS_MAX, |(failure, _)| failure.seed + 1);
+    Ok(Grown { rebuild_seconds, exit: found.as_ref().map_or(exit, |(failure, _)| failure.exit), caught: found.map(|(_, invariant)| invariant), seeds })
 }
+
+/// A seed that failed in a sweep.
+#[derive(Debug, PartialEq, Eq)]
+struct Failure {
+    seed: u64,
+    exit: u8,
+    broken: Vec<String>,
+}
+
+/// How a sweep's line begins, and the exit code of a seed that fails so.
+const KINDS: [(&str, u8); 4] = [("FAIL", 10), ("STUCK", 11), ("CRASH", 12), ("NOT DETERMINISTIC", 13)];
 
 fn sweep(sim: &Path, root: &Path, scenario: &str, seeds: u64, until: Option<&str>) -> Result<std::process::Command> {
     let mut command = sim_command(sim, root)?;
@@ -104,18 +116,18 @@ fn sweep(sim: &Path, root: &Path, scenario: &str, seeds: u64, until: Option<&str
     Ok(command)
 }
 
-/// Seed and broken invariants of each of the sweep's lines `FAIL seed <seed> <scenario> <invariant> (also <invariant>, …): …`; a liveness failure says STUCK.
-fn failures(text: &str) -> Vec<(u64, Vec<String>)> {
-    let failures = text.lines().filter(|line| ["FAIL", "STUCK", "CRASH", "NOT DETERMINISTIC"].iter().any(|kind| line.trim_start().starts_with(kind)));
+/// Each of the sweep's lines `FAIL seed <seed> <scenario> <invariant> (also <invariant>, …): …`; a liveness failure says STUCK.
+fn failures(text: &str) -> Vec<Failure> {
     let failure = |line: &str| {
+        let (_, exit) = KINDS.into_iter().find(|(kind, _)| line.trim_start().starts_with(kind))?;
         let (_, rest) = line.split_once("seed ")?;
         let (numbered, _headline) = rest.split_once(": ")?;
         let mut words = numbered.split_whitespace();
         let (seed, _scenario) = (words.next()?.replace(',', "").parse().ok()?, words.next()?);
         let broken = words.filter(|word| *word != "(also").map(|word| word.trim_end_matches([',', ')']).to_owned()).collect();
-        Some((seed, broken))
+        Some(Failure { seed, exit, broken })
     };
-    failures.filter_map(failure).collect()
+    text.lines().filter_map(failure).collect()
 }
 
 #[cfg(test)]
@@ -130,11 +142,12 @@ mod tests {
     fn failing_seeds_and_all_that_they_broke_are_read_from_the_sweeps_lines() {
         let line = "  FAIL     seed 9,118,224  crash_mid_commit  no_lost_order: order 7: gone     cargo xtask sim --scenario crash_mid_commit --seed 9118224";
         let text = format!("  0:12   3 seeds · 1 failed · 0 stuck\n{line}\nFAIL  (exit 10)\n");
-        assert_eq!(failures(&text), [(9_118_224, vec!["no_lost_order".to_owned()])]);
-        assert_eq!(failures("  STUCK    seed 3  smoke  eventually_settled: 4 orders     cargo"), [(3, vec!["eventually_settled".to_owned()])]);
-        assert_eq!(failures("  NOT DETERMINISTIC seed 3  smoke  nondeterminism: digest"), [(3, vec!["nondeterminism".to_owned()])]);
+        let failed = |seed: u64, exit: u8, broken: &[&str]| vec![Failure { seed, exit, broken: broken.iter().map(|name| (*name).to_owned()).collect() }];
+        assert_eq!(failures(&text), failed(9_118_224, 10, &["no_lost_order"]));
+        assert_eq!(failures("  STUCK    seed 3  smoke  eventually_settled: 4 orders     cargo"), failed(3, 11, &["eventually_settled"]));
+        assert_eq!(failures("  NOT DETERMINISTIC seed 3  smoke  nondeterminism: digest"), failed(3, 13, &["nondeterminism"]));
         let several = failures("  FAIL     seed 0  smoke  single_writer (also gapless_sequence, settled_once): two nodes");
-        assert_eq!(several, [(0, vec!["single_writer".to_owned(), "gapless_sequence".to_owned(), "settled_once".to_owned()])]);
+        assert_eq!(several, failed(0, 10, &["single_writer", "gapless_sequence", "settled_once"]));
         assert_eq!(failures("PASS  12 seeds\nFAIL  (exit 10)\n"), []);
     }
 

@@ -20,6 +20,9 @@ pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 /// Internal topic of the transaction coordinators.
 pub const TRANSACTION_STATE: &str = "__transaction_state";
 
+/// The topics that a cluster has of itself.
+pub const INTERNAL_TOPICS: [&str; 2] = [CONSUMER_OFFSETS, TRANSACTION_STATE];
+
 /// One incarnation of a topic (KIP-516): deleting and creating a name again gives another id.
 #[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(pub u64);

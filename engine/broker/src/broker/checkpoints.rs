@@ -1,18 +1,59 @@
-//! The side files of a broker, each with its own lag (A4): high watermarks, recovery points. A timer runs only while there is something new.
+//! The side files of a broker, each with its own lag (A4): an offset of every replica. A timer runs only while there is something new.
 
-use super::start::{CLEAN_SHUTDOWN, CLEANED, HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS};
+use super::start::CLEAN_SHUTDOWN;
 use super::{Broker, DiskOp, Timer};
+use crate::config::BrokerConfig;
 use crate::protocol::{TopicId, Tp};
 use crate::replica::Replica;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether a write is on its way.
-#[derive(Default)]
-pub(super) struct Checkpoints {
-    high_watermarks_due: bool,
-    recovery_points_due: bool,
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SideFile {
+    HighWatermarks,
+    RecoveryPoints,
+    LogStarts,
+    /// How far logs are clean.
+    Cleaned,
 }
+
+impl SideFile {
+    /// By its name: Kafka's.
+    pub fn named(name: &str) -> Option<Self> {
+        [SideFile::HighWatermarks, SideFile::RecoveryPoints, SideFile::LogStarts, SideFile::Cleaned].into_iter().find(|file| file.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            SideFile::HighWatermarks => "replication-offset-checkpoint",
+            SideFile::RecoveryPoints => "recovery-point-offset-checkpoint",
+            SideFile::LogStarts => "log-start-offset-checkpoint",
+            SideFile::Cleaned => "cleaner-offset-checkpoint",
+        }
+    }
+
+    fn offset_of(self, replica: &Replica) -> i64 {
+        match self {
+            SideFile::HighWatermarks => replica.high_watermark,
+            SideFile::RecoveryPoints => replica.recovery_point,
+            SideFile::LogStarts => replica.log.start(),
+            SideFile::Cleaned => replica.cleaned_to,
+        }
+    }
+
+    fn lag_ms(self, config: &BrokerConfig) -> u64 {
+        match self {
+            SideFile::HighWatermarks => config.high_watermark_checkpoint_ms,
+            SideFile::RecoveryPoints | SideFile::Cleaned => config.recovery_point_checkpoint_ms,
+            SideFile::LogStarts => config.log_start_checkpoint_ms,
+        }
+    }
+}
+
+/// Files whose write is on its way.
+#[derive(Default)]
+pub(super) struct Checkpoints(BTreeSet<SideFile>);
 
 /// `topic partition offset`, one a line; a line that makes no sense is skipped (Kafka's format without its two leading lines).
 pub(super) fn decode(bytes: &[u8]) -> BTreeMap<Tp, i64> {
@@ -25,67 +66,26 @@ pub(super) fn decode(bytes: &[u8]) -> BTreeMap<Tp, i64> {
     text.lines().filter_map(parse).collect()
 }
 
-fn encode<'a>(replicas: impl Iterator<Item = &'a Replica>, offset: impl Fn(&Replica) -> i64) -> Bytes {
-    Bytes::from(replicas.map(|replica| format!("{} {} {}\n", replica.tp.topic.0, replica.tp.partition, offset(replica))).collect::<String>())
-}
-
 impl Broker {
-    /// A high watermark moved.
-    pub(super) fn high_watermark_changed(&mut self) {
-        if !self.checkpoints.high_watermarks_due {
-            self.checkpoints.high_watermarks_due = true;
-            self.io.set_timer_in(self.config.high_watermark_checkpoint_ms, Timer::HighWatermarks);
+    /// An offset moved that stands in a side file.
+    pub(super) fn checkpoint_soon(&mut self, file: SideFile) {
+        if self.checkpoints.0.insert(file) {
+            self.io.set_timer_in(file.lag_ms(&self.config), Timer::Checkpoint(file));
         }
     }
 
-    pub(super) fn checkpoint_high_watermarks(&mut self) {
-        self.checkpoints.high_watermarks_due = false;
-        let bytes = encode(self.replicas.values(), |replica| replica.high_watermark);
-        self.io.replace(HIGH_WATERMARKS, bytes, DiskOp::Applied);
+    pub(super) fn checkpoint(&mut self, file: SideFile) {
+        self.checkpoints.0.remove(&file);
+        let line = |replica: &Replica| format!("{} {} {}\n", replica.tp.topic.0, replica.tp.partition, file.offset_of(replica));
+        let text: String = self.replicas.values().map(line).collect();
+        self.io.replace(file.name(), Bytes::from(text), DiskOp::Applied);
     }
 
     /// Everything below `end` is durable.
     pub(super) fn rolled_synced(&mut self, tp: Tp, end: i64) {
         let Some(replica) = self.replicas.get_mut(&tp) else { return };
         replica.recovery_point = replica.recovery_point.max(end.min(replica.log.end()));
-        if !self.checkpoints.recovery_points_due {
-            self.checkpoints.recovery_points_due = true;
-            self.io.set_timer_in(self.config.recovery_point_checkpoint_ms, Timer::RecoveryPoints);
-        }
-    }
-
-    pub(super) fn checkpoint_recovery_points(&mut self) {
-        self.checkpoints.recovery_points_due = false;
-        let bytes = encode(self.replicas.values(), |replica| replica.recovery_point);
-        self.io.replace(RECOVERY_POINTS, bytes, DiskOp::Applied);
-    }
-
-    /// A log start moved (A64).
-    pub(super) fn log_start_changed(&mut self) {
-        if !self.watches.log_starts {
-            self.watches.log_starts = true;
-            self.io.set_timer_in(self.config.log_start_checkpoint_ms, Timer::LogStarts);
-        }
-    }
-
-    pub(super) fn checkpoint_log_starts(&mut self) {
-        self.watches.log_starts = false;
-        let bytes = encode(self.replicas.values(), |replica| replica.log.start());
-        self.io.replace(LOG_STARTS, bytes, DiskOp::Applied);
-    }
-
-    /// A log was cleaned (A65).
-    pub(super) fn cleaned_changed(&mut self) {
-        if !self.watches.cleaned {
-            self.watches.cleaned = true;
-            self.io.set_timer_in(self.config.recovery_point_checkpoint_ms, Timer::Cleaned);
-        }
-    }
-
-    pub(super) fn checkpoint_cleaned(&mut self) {
-        self.watches.cleaned = false;
-        let bytes = encode(self.replicas.values(), |replica| replica.cleaned_to);
-        self.io.replace(CLEANED, bytes, DiskOp::Applied);
+        self.checkpoint_soon(SideFile::RecoveryPoints);
     }
 
     /// All logs are on the platter: write that down, the clean-shutdown marker last.
@@ -93,13 +93,9 @@ impl Broker {
         for replica in self.replicas.values_mut() {
             replica.recovery_point = replica.log.end();
         }
-        self.checkpoint_high_watermarks();
-        self.checkpoint_recovery_points();
-        if self.watches.log_starts {
-            self.checkpoint_log_starts();
-        }
-        if self.watches.cleaned {
-            self.checkpoint_cleaned();
+        self.checkpoints.0.extend([SideFile::HighWatermarks, SideFile::RecoveryPoints]);
+        for file in self.checkpoints.0.clone() {
+            self.checkpoint(file);
         }
         let epoch = self.broker_epoch.map_or(String::new(), |epoch| format!("{epoch}\n"));
         self.io.replace(CLEAN_SHUTDOWN, Bytes::from(epoch), DiskOp::CleanShutdown);

@@ -6,6 +6,7 @@
 //!    that recovery knows as merged already.
 //! 4. How far the log is clean is written down; if that is lost, it is cleaned once more.
 
+use super::checkpoints::SideFile;
 use super::{Broker, DiskOp, Timer};
 use crate::batch::Batch;
 use crate::note::Note;
@@ -42,8 +43,6 @@ pub(super) struct Cleaning {
 pub(super) struct Watches {
     pub retention: bool,
     pub cleaner: bool,
-    pub log_starts: bool,
-    pub cleaned: bool,
     /// Expired producers were looked for (A31).
     pub producers_looked_at_ms: Option<u64>,
     cleaning: Option<Cleaning>,
@@ -127,11 +126,11 @@ impl Broker {
 
     /// All that was to be read is read.
     fn go_on_cleaning(&mut self) {
+        let now_ms = self.wall_ms();
         let cleaning = self.watches.cleaning.as_mut().expect("a cleaning is under way");
         if cleaning.cleaner.is_some() {
             return self.write_cleaned();
         }
-        let now_ms = i64::try_from(self.io.now.wall_ms).expect("the clock is below 292 million years");
         let replica = self.replicas.get_mut(&cleaning.tp).expect("it is not given up while it is cleaned");
         replica.keep_producers_of(cleaning.plan.end, &mut self.io);
         let latest = std::mem::take(&mut cleaning.latest);
@@ -175,7 +174,7 @@ impl Broker {
         let (tp, end) = (cleaning.tp, cleaning.plan.end);
         self.replicas.get_mut(&tp).expect("it is not given up while it is cleaned").cleaned_to = end;
         self.io.note(Note::Compacted { tp, end, bytes_before: cleaning.plan.bytes, bytes: cleaning.bytes });
-        self.cleaned_changed();
+        self.checkpoint_soon(SideFile::Cleaned);
         self.clean();
     }
 

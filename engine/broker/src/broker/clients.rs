@@ -69,6 +69,12 @@ impl Broker {
         self.reply(to, Response::Metadata { brokers, topics, unknown });
     }
 
+    /// The node that coordinates a key of one of the internal topics, as far as is known here.
+    pub(super) fn coordinator(&mut self, topic: &str, key: &str) -> Option<NodeId> {
+        let view = self.view();
+        view.coordinator_partition(topic, key).and_then(|tp| view.leader(tp))
+    }
+
     pub(super) fn find_coordinator(&mut self, to: ReplyTo, kind: CoordinatorKind, key: &str) {
         let topic = match kind {
             CoordinatorKind::Group => CONSUMER_OFFSETS,
@@ -77,9 +83,7 @@ impl Broker {
         if !self.image.names.contains_key(topic) {
             self.make_internal_topics();
         }
-        let view = self.view();
-        let node = view.coordinator_partition(topic, key).and_then(|tp| view.leader(tp));
-        let found = node.and_then(|node| Some((node, self.image.brokers.get(&node)?.address.clone())));
+        let found = self.coordinator(topic, key).and_then(|node| Some((node, self.image.brokers.get(&node)?.address.clone())));
         let response = match found {
             Some((node, address)) => Response::FindCoordinator { node, address },
             None => Response::Error(ErrorCode::CoordinatorNotAvailable),

@@ -94,13 +94,8 @@ impl Broker {
             self.controllers.epoch = epoch;
             self.controllers.active = Some(leader);
             // Nobody waits for a controller that leads no more: what it was asked may have been executed.
-            for (id, asked) in std::mem::take(&mut self.controllers.asked) {
-                if asked == leader {
-                    self.controllers.asked.insert(id, asked);
-                } else {
-                    self.inbox.push_back(Local::Response { id, response: None });
-                }
-            }
+            let former = self.controllers.asked.extract_if(.., |_, asked| *asked != leader);
+            self.inbox.extend(former.map(|(id, _)| Local::Response { id, response: None }));
         }
     }
 }

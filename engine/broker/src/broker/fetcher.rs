@@ -1,5 +1,6 @@
 //! Followers: one long-poll fetch per leading broker for all partitions it leads (lane 1), and what its answer does to the logs (A12).
 
+use super::checkpoints::SideFile;
 use super::{Broker, Phase, Purpose, Timer};
 use crate::batch::Batch;
 use crate::config::FsyncPolicy;
@@ -142,7 +143,7 @@ impl Broker {
     fn restart_log(&mut self, tp: Tp, log_start: i64) {
         self.stop_cleaning(tp);
         self.replicas.get_mut(&tp).expect("it follows").restart_at(log_start, &mut self.io);
-        self.log_start_changed();
+        self.checkpoint_soon(SideFile::LogStarts);
     }
 
     /// The leader's log leaves ours at its end of `epoch` (A12). If we do not know that epoch, we go back to the end of the one before and ask again.
@@ -173,7 +174,7 @@ impl Broker {
         let replica = self.replicas.get_mut(&tp).expect("it follows");
         let Role::Follower { leader_high_watermark, .. } = replica.role else { return };
         if replica.advance_high_watermark(leader_high_watermark.min(replica.log.written())) {
-            self.high_watermark_changed();
+            self.checkpoint_soon(SideFile::HighWatermarks);
         }
     }
 

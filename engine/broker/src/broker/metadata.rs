@@ -34,24 +34,15 @@ impl Broker {
             return self.io.set_timer_in(self.config.controller_retry_ms, Timer::Metadata);
         };
         if from == self.image.end && !matches!(self.phase, Phase::Syncing | Phase::Stopped) {
-            let mut changed = BTreeSet::new();
-            let mut brokers_changed = false;
-            let (mut configured, mut deleted) = (BTreeSet::new(), BTreeSet::new());
+            let mut changes = Changes::default();
             for entry in records {
                 let entry = decode_entry(&entry).expect("the controller wrote it");
-                for record in &entry {
-                    match record {
-                        MetadataRecord::TopicConfigured { topic, .. } => drop(configured.insert(*topic)),
-                        MetadataRecord::TopicDeleted { topic } => drop(deleted.insert(*topic)),
-                        _ => {}
-                    }
-                }
-                brokers_changed |= note_changes(&entry, &mut changed);
+                entry.iter().for_each(|record| changes.note(record));
                 self.image.apply(&entry);
             }
-            self.delete_replicas(|tp| deleted.contains(&tp.topic));
-            self.act_on(changed, brokers_changed);
-            configured.into_iter().for_each(|topic| self.take_config(topic));
+            self.delete_replicas(|tp| changes.deleted.contains(&tp.topic));
+            self.act_on(changes.partitions, changes.brokers);
+            changes.configured.into_iter().for_each(|topic| self.take_config(topic));
         }
         self.fetch_metadata();
     }
@@ -91,20 +82,26 @@ impl Broker {
     }
 }
 
-/// Collects the partitions of an entry; true if it changes a broker.
-fn note_changes(entry: &[MetadataRecord], changed: &mut BTreeSet<Tp>) -> bool {
-    let mut brokers = false;
-    for record in entry {
+/// What records change.
+#[derive(Default)]
+struct Changes {
+    partitions: BTreeSet<Tp>,
+    brokers: bool,
+    configured: BTreeSet<TopicId>,
+    deleted: BTreeSet<TopicId>,
+}
+
+impl Changes {
+    fn note(&mut self, record: &MetadataRecord) {
         match record {
-            MetadataRecord::PartitionChanged { tp, .. } => drop(changed.insert(*tp)),
+            MetadataRecord::PartitionChanged { tp, .. } => drop(self.partitions.insert(*tp)),
+            MetadataRecord::TopicConfigured { topic, .. } => drop(self.configured.insert(*topic)),
+            MetadataRecord::TopicDeleted { topic } => drop(self.deleted.insert(*topic)),
             MetadataRecord::TopicCreated { .. }
-            | MetadataRecord::TopicConfigured { .. }
             | MetadataRecord::ControllerElected { .. }
-            | MetadataRecord::TopicDeleted { .. }
             | MetadataRecord::TransactionVersion { .. }
             | MetadataRecord::ProducerIdsAllocated { .. } => {}
-            _ => brokers = true,
+            _ => self.brokers = true,
         }
     }
-    brokers
 }

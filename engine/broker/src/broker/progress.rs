@@ -1,6 +1,7 @@
 //! What follows when a log grows or a follower catches up: answers, woken readers, the high watermark (A7, A8, A11).
 
 use super::Broker;
+use super::checkpoints::SideFile;
 use crate::note::Note;
 use crate::protocol::{ErrorCode, Tp};
 use crate::replica::Role;
@@ -44,7 +45,7 @@ impl Broker {
         let done = take_up_to(&mut leader.replicated, high_watermark);
         let readers: Vec<u64> = leader.readers.iter().copied().collect();
         self.io.note(Note::HighWatermark { tp, high_watermark });
-        self.high_watermark_changed();
+        self.checkpoint_soon(SideFile::HighWatermarks);
         // A coordinator first: what it says of a marker must hold before the marker's sender is answered.
         self.advance_coordinator(tp);
         done.into_iter().for_each(|(id, part)| self.finish_part(id, part, None));

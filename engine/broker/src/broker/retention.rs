@@ -1,5 +1,6 @@
 //! Retention (A64): whole segments go by age or size, records by request; and time-outs of the check. A timer runs only while a topic asks for it.
 
+use super::checkpoints::SideFile;
 use super::{Broker, Timer};
 use crate::coordinator::ReplyTo;
 use crate::protocol::{ErrorCode, Response, Tp};
@@ -46,7 +47,7 @@ impl Broker {
         let Some(replica) = self.replicas.get_mut(&tp) else { return };
         if replica.start_at(start, &mut self.io) {
             self.stop_cleaning(tp);
-            self.log_start_changed();
+            self.checkpoint_soon(SideFile::LogStarts);
             let readers: Vec<u64> = self.replicas[&tp].leader().map_or(Vec::new(), |leader| leader.readers.iter().copied().collect());
             readers.into_iter().for_each(|id| self.wake_reader(id));
             self.wake_followers(tp);

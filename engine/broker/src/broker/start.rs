@@ -1,5 +1,6 @@
 //! From the listing to a running broker: read checkpoints, then every replica's files one after the other (A3).
 
+use super::checkpoints::{self, SideFile};
 use super::{Broker, DiskOp, Phase};
 use crate::config::FsyncPolicy;
 use crate::protocol::Tp;
@@ -12,23 +13,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Present after a controlled shutdown: the log needs no check.
 pub(super) const CLEAN_SHUTDOWN: &str = "clean-shutdown";
-/// High watermarks (A4); Kafka's name.
-pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
-/// Recovery points (A3); Kafka's name.
-pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-
-/// Log starts (A64); Kafka's name.
-pub(super) const LOG_STARTS: &str = "log-start-offset-checkpoint";
-/// How far logs are clean (A65); Kafka's name.
-pub(super) const CLEANED: &str = "cleaner-offset-checkpoint";
 
 /// What is still to be read, in order.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    HighWatermarks,
-    RecoveryPoints,
-    LogStarts,
-    Cleaned,
+    SideFile(SideFile),
     /// Of the replica whose segments come next.
     Epochs,
     Producers,
@@ -41,10 +30,7 @@ pub(crate) enum Step {
 pub(super) struct Recovery {
     clean: bool,
     steps: VecDeque<(Step, String, u64)>,
-    high_watermarks: BTreeMap<Tp, i64>,
-    recovery_points: BTreeMap<Tp, i64>,
-    log_starts: BTreeMap<Tp, i64>,
-    cleaned: BTreeMap<Tp, i64>,
+    side_files: BTreeMap<SideFile, BTreeMap<Tp, i64>>,
     /// Of the replica that is being read.
     epochs: EpochCache,
     gone: Option<Snapshot>,
@@ -57,6 +43,11 @@ impl Recovery {
     pub fn clean(&self) -> bool {
         self.clean
     }
+
+    /// What a side file says of a replica.
+    fn saved(&self, file: SideFile, tp: Tp) -> i64 {
+        self.side_files.get(&file).and_then(|offsets| offsets.get(&tp)).copied().unwrap_or(0)
+    }
 }
 
 impl Broker {
@@ -65,12 +56,12 @@ impl Broker {
         self.incarnation = incarnation;
         let mut replicas: BTreeMap<Tp, Files> = BTreeMap::new();
         for (name, len) in listing {
+            if let Some(file) = SideFile::named(name) {
+                self.recovery.steps.push_back((Step::SideFile(file), name.clone(), *len));
+                continue;
+            }
             match (name.as_str(), place(name)) {
                 (CLEAN_SHUTDOWN, _) => self.recovery.clean = true,
-                (HIGH_WATERMARKS, _) => self.recovery.steps.push_back((Step::HighWatermarks, name.clone(), *len)),
-                (RECOVERY_POINTS, _) => self.recovery.steps.push_back((Step::RecoveryPoints, name.clone(), *len)),
-                (LOG_STARTS, _) => self.recovery.steps.push_back((Step::LogStarts, name.clone(), *len)),
-                (CLEANED, _) => self.recovery.steps.push_back((Step::Cleaned, name.clone(), *len)),
                 (_, Some(Place::Producers(tp))) => replicas.entry(tp).or_default().producers = Some((name.clone(), *len)),
                 (_, Some(Place::Segment(tp, base))) => replicas.entry(tp).or_default().segments.push((base, name.clone(), *len)),
                 (_, Some(Place::Epochs(tp))) => replicas.entry(tp).or_default().epochs = Some((name.clone(), *len)),
@@ -112,10 +103,7 @@ impl Broker {
     /// A file was read.
     pub(super) fn recovery_read(&mut self, step: Step, file: &str, bytes: &Bytes) {
         match step {
-            Step::HighWatermarks => self.recovery.high_watermarks = super::checkpoints::decode(bytes),
-            Step::RecoveryPoints => self.recovery.recovery_points = super::checkpoints::decode(bytes),
-            Step::LogStarts => self.recovery.log_starts = super::checkpoints::decode(bytes),
-            Step::Cleaned => self.recovery.cleaned = super::checkpoints::decode(bytes),
+            Step::SideFile(file) => drop(self.recovery.side_files.insert(file, checkpoints::decode(bytes))),
             Step::Producers => self.recovery.gone = Snapshot::decode(bytes),
             Step::Epochs => self.recovery.epochs = EpochCache::decode(bytes),
             Step::Segment(tp, base) => self.segment_read(tp, base, file, bytes),
@@ -128,17 +116,16 @@ impl Broker {
         if self.recovery.cut {
             return self.io.remove(file, DiskOp::Applied);
         }
-        let recovery_point = self.recovery.recovery_points.get(&tp).copied().unwrap_or(0);
+        let recovery_point = self.recovery.saved(SideFile::RecoveryPoints, tp);
         let replica = self.replicas.entry(tp).or_insert_with(|| Replica { recovery_point, ..Replica::new(tp) });
         self.recovery.cut = !replica.recover_segment(base, file, bytes, self.recovery.clean, &mut self.io);
     }
 
     fn replica_read(&mut self, tp: Tp) {
-        let saved_of = |checkpoint: &BTreeMap<Tp, i64>| checkpoint.get(&tp).copied().unwrap_or(0);
         let saved = Saved {
-            high_watermark: saved_of(&self.recovery.high_watermarks),
-            log_start: saved_of(&self.recovery.log_starts),
-            cleaned_to: saved_of(&self.recovery.cleaned),
+            high_watermark: self.recovery.saved(SideFile::HighWatermarks, tp),
+            log_start: self.recovery.saved(SideFile::LogStarts, tp),
+            cleaned_to: self.recovery.saved(SideFile::Cleaned, tp),
             epochs: std::mem::take(&mut self.recovery.epochs),
             gone: self.recovery.gone.take(),
         };

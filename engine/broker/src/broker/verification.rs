@@ -5,7 +5,6 @@ use super::appends::Part;
 use super::produce::Acks;
 use super::{Broker, Purpose, Timer, Version};
 use crate::batch::Batch;
-use crate::coordinator::View;
 use crate::protocol::{ErrorCode, ProducerEpoch, ProducerId, Request, Response, TRANSACTION_STATE, Tp};
 use crate::replica::leader::{Again, Verification};
 use crate::replica::producers::Verdict;
@@ -60,8 +59,7 @@ impl Broker {
             verification.parked.push(parked);
             return Ok(());
         }
-        let coordinator = self.view().coordinator_partition(TRANSACTION_STATE, transactional_id).and_then(|tp| self.view().leader(tp));
-        coordinator.ok_or(ErrorCode::NotEnoughReplicas)?;
+        let node = self.coordinator(TRANSACTION_STATE, transactional_id).ok_or(ErrorCode::NotEnoughReplicas)?;
         self.cancel_verification(tp, producer_id, ErrorCode::InvalidProducerEpoch);
         self.next_guard += 1;
         let guard = self.next_guard;
@@ -69,22 +67,11 @@ impl Broker {
         let again = (version == Version::Two).then(|| Again { transactional_id: transactional_id.to_owned(), until_ms });
         let leader = self.replicas.get_mut(&tp).and_then(|replica| replica.leader_mut()).expect("this broker leads");
         leader.verifying.insert(producer_id, Verification { producer_epoch, guard, parked: vec![parked], again });
-        self.ask_coordinator_of(tp, producer, transactional_id.to_owned(), guard, version);
-        Ok(())
-    }
-
-    fn ask_coordinator_of(
-        &mut self,
-        tp: Tp,
-        (producer_id, producer_epoch): (ProducerId, ProducerEpoch),
-        transactional_id: String,
-        guard: u64,
-        version: Version,
-    ) {
-        let coordinator = self.view().coordinator_partition(TRANSACTION_STATE, &transactional_id).and_then(|tp| self.view().leader(tp));
-        let Some(node) = coordinator else { return self.cancel_verification(tp, producer_id, ErrorCode::NotEnoughReplicas) };
-        let request = Request::AddPartitionsToTxn { transactional_id, producer_id, producer_epoch, partitions: vec![tp], verify_only: version == Version::One };
+        let verify_only = version == Version::One;
+        let request =
+            Request::AddPartitionsToTxn { transactional_id: transactional_id.to_owned(), producer_id, producer_epoch, partitions: vec![tp], verify_only };
         self.ask(node, 0, request, Purpose::Verify { tp, producer_id, guard });
+        Ok(())
     }
 
     /// The time for the same question has come again.
@@ -92,8 +79,12 @@ impl Broker {
         let leader = self.replicas.get(&tp).and_then(|replica| replica.leader());
         let asked = leader.and_then(|leader| leader.verifying.get(&producer_id)).filter(|verification| verification.guard == guard);
         let Some(Verification { producer_epoch, again: Some(again), .. }) = asked else { return };
-        let (producer, transactional_id) = ((producer_id, *producer_epoch), again.transactional_id.clone());
-        self.ask_coordinator_of(tp, producer, transactional_id, guard, Version::Two);
+        let (producer_epoch, transactional_id) = (*producer_epoch, again.transactional_id.clone());
+        let Some(node) = self.coordinator(TRANSACTION_STATE, &transactional_id) else {
+            return self.cancel_verification(tp, producer_id, ErrorCode::NotEnoughReplicas);
+        };
+        let request = Request::AddPartitionsToTxn { transactional_id, producer_id, producer_epoch, partitions: vec![tp], verify_only: false };
+        self.ask(node, 0, request, Purpose::Verify { tp, producer_id, guard });
     }
 
     /// The transaction ended, or a newer producer came: an answer that is still under way must open nothing (ABA).

@@ -4,7 +4,7 @@ use super::Controller;
 use crate::coordinator::ReplyTo;
 use crate::metadata::{MetadataRecord, PartitionState};
 use crate::note::Note;
-use crate::protocol::{CONSUMER_OFFSETS, ErrorCode, NodeId, Response, TRANSACTION_STATE, TopicConfig, TopicId, TopicSpec, Tp};
+use crate::protocol::{ErrorCode, INTERNAL_TOPICS, NodeId, Response, TopicConfig, TopicId, TopicSpec, Tp};
 use std::ops::Range;
 
 impl Controller {
@@ -46,7 +46,7 @@ impl Controller {
             min_isr: shape.min_isr,
             compacted: true,
         };
-        [CONSUMER_OFFSETS, TRANSACTION_STATE].into_iter().filter(missing).map(spec).collect()
+        INTERNAL_TOPICS.into_iter().filter(missing).map(spec).collect()
     }
 
     fn create_topic(&mut self, spec: &TopicSpec) -> Result<TopicId, ErrorCode> {
@@ -89,7 +89,7 @@ impl Controller {
         for name in topics {
             let result = match self.image.names.get(&name).copied() {
                 None => Err(ErrorCode::UnknownTopicOrPartition),
-                Some(_) if [CONSUMER_OFFSETS, TRANSACTION_STATE].contains(&name.as_str()) => Err(ErrorCode::InvalidTopic),
+                Some(_) if INTERNAL_TOPICS.contains(&name.as_str()) => Err(ErrorCode::InvalidTopic),
                 Some(topic) => {
                     self.decide(vec![MetadataRecord::TopicDeleted { topic }], Vec::new());
                     Ok(())
@@ -113,7 +113,7 @@ impl Controller {
     fn grow(&mut self, name: &str, count: u32) -> Result<(), ErrorCode> {
         let topic = *self.image.names.get(name).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         // Who coordinates what follows from their number.
-        if [CONSUMER_OFFSETS, TRANSACTION_STATE].contains(&name) {
+        if INTERNAL_TOPICS.contains(&name) {
             return Err(ErrorCode::InvalidTopic);
         }
         let held = &self.image.topics[&topic];

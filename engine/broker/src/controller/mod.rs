@@ -26,9 +26,8 @@ use std::collections::VecDeque;
 enum Timer {
     Sessions,
     FetchExpires(u32, u64),
-    Quorum(u64),
+    Quorum,
     QuorumFetch,
-    VoterExpires(u32, u64),
 }
 
 /// What waits for an entry to be committed.
@@ -121,7 +120,7 @@ impl Controller {
         }
         self.image.apply(&entry);
         self.append_entry(&entry);
-        self.wake_voters();
+        self.wake_fetches();
         self.note_committed(notes);
     }
 
@@ -175,9 +174,8 @@ impl Controller {
         match timer {
             Timer::Sessions => self.check_sessions(),
             Timer::FetchExpires(broker, serial) => self.fetch_expired(broker, serial),
-            Timer::Quorum(serial) => self.quorum_timer(serial),
+            Timer::Quorum => self.quorum_timer(),
             Timer::QuorumFetch => self.fetch_entries(),
-            Timer::VoterExpires(voter, serial) => self.voter_fetch_expired(voter, serial),
         }
     }
 }

@@ -63,14 +63,12 @@ pub(super) struct Quorum {
     role: Role,
     /// Drawn from at every timeout.
     chance: u64,
-    /// The timer that counts.
-    timer: u64,
+    /// When this voter's patience ends, or a leader reminds the others.
+    timer_at_ms: u64,
     next_request: RequestId,
     asked: BTreeMap<RequestId, (NodeId, Asked)>,
     /// The fetch that is out: its leader and epoch. One to a former leader does not count.
     fetching: Option<(NodeId, u32)>,
-    /// Followers' fetches that wait for entries: (asker, from, timer).
-    parked: BTreeMap<NodeId, (ReplyTo, u64, u64)>,
     writes: state::Writes,
 }
 
@@ -82,11 +80,10 @@ impl Quorum {
             voted: None,
             role: Role::Follower { leader: None },
             chance: 0,
-            timer: 0,
+            timer_at_ms: 0,
             next_request: 0,
             asked: BTreeMap::new(),
             fetching: None,
-            parked: BTreeMap::new(),
             writes: state::Writes::default(),
         }
     }
@@ -105,12 +102,6 @@ impl Quorum {
 
     fn is_majority(&self, voters: usize) -> bool {
         voters > self.config.voters.len() / 2
-    }
-
-    /// A number for a fetch that waits.
-    fn timer_of_parked(&mut self) -> u64 {
-        self.next_request += 1;
-        self.next_request
     }
 
     /// 0 to `below`, by the life's own stream.
@@ -163,7 +154,7 @@ impl Controller {
         }
     }
 
-    fn describe_quorum(&mut self, to: ReplyTo) {
+    pub(super) fn describe_quorum(&mut self, to: ReplyTo) {
         let quorum = self.voter();
         let response = Response::Quorum { epoch: quorum.epoch, leader: quorum.leader() };
         self.reply(to, response);
@@ -232,16 +223,13 @@ impl Controller {
     }
 
     fn set_quorum_timer(&mut self, delay_ms: u64) {
-        let quorum = self.voter();
-        quorum.timer += 1;
-        let serial = quorum.timer;
-        self.io.set_timer_in(delay_ms, Timer::Quorum(serial));
+        let at_ms = self.io.now.monotonic_ms + delay_ms;
+        let former_ms = std::mem::replace(&mut self.voter().timer_at_ms, at_ms);
+        self.io.cancel_timer(former_ms, Timer::Quorum);
+        self.io.set_timer(at_ms, Timer::Quorum);
     }
 
-    pub(super) fn quorum_timer(&mut self, serial: u64) {
-        if self.voter().timer != serial {
-            return;
-        }
+    pub(super) fn quorum_timer(&mut self) {
         match self.voter().role {
             Role::Leader { .. } => self.remind_voters(),
             _ => self.become_prospective(),
@@ -309,10 +297,7 @@ impl Controller {
                 self.reply(to, Response::Error(ErrorCode::NotController));
             }
         }
-        for (to, _, _) in std::mem::take(&mut self.voter().parked).into_values() {
-            self.describe_quorum(to);
-        }
-        self.end_fetches();
+        self.refuse_fetches();
         self.end_sessions();
     }
 

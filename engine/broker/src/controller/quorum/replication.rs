@@ -1,5 +1,6 @@
 //! Entries from the leader to the voters, and how far they count.
 
+use super::super::serve::Poll;
 use super::super::{Controller, Timer};
 use super::{Asked, Role};
 use crate::coordinator::ReplyTo;
@@ -98,34 +99,12 @@ impl Controller {
             return self.reply(to, response);
         }
         follower.end = wanted.from;
-        let serial = quorum.timer_of_parked();
-        if let Some((former, from, _)) = quorum.parked.insert(wanted.voter, (to, wanted.from, serial)) {
-            self.send_entries(former, from);
-        }
-        self.io.set_timer_in(u64::from(wanted.wait_ms_max), Timer::VoterExpires(wanted.voter, serial));
+        self.end_fetch(wanted.voter);
         self.advance();
-        self.wake_voters();
+        self.send_or_park(Poll::Voter, to, wanted.voter, wanted.from, wanted.wait_ms_max);
     }
 
-    /// New entries go to whoever waits for them.
-    pub(in super::super) fn wake_voters(&mut self) {
-        let end = self.log.end();
-        let Some(quorum) = &mut self.quorum else { return };
-        let behind: Vec<NodeId> = quorum.parked.iter().filter(|(_, (_, from, _))| *from < end).map(|(&voter, _)| voter).collect();
-        for voter in behind {
-            let (to, from, _) = self.voter().parked.remove(&voter).expect("just seen");
-            self.send_entries(to, from);
-        }
-    }
-
-    pub(in super::super) fn voter_fetch_expired(&mut self, voter: NodeId, serial: u64) {
-        if self.voter().parked.get(&voter).is_some_and(|(_, _, parked)| *parked == serial) {
-            let (to, from, _) = self.voter().parked.remove(&voter).expect("just seen");
-            self.send_entries(to, from);
-        }
-    }
-
-    fn send_entries(&mut self, to: ReplyTo, from: u64) {
+    pub(in super::super) fn send_entries(&mut self, to: ReplyTo, from: u64) {
         let (epoch, entries) = (self.voter().epoch, self.log.entries_from(from, ENTRIES_MAX));
         self.reply(to, Response::FetchQuorum { epoch, diverging: None, entries, committed: self.log.committed() });
     }

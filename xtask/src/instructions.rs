@@ -1,24 +1,20 @@
 //! The gate on speed that a noisy machine cannot fool: instructions of fixed work, counted by callgrind, against `bench/instructions.json`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::gate::{Figures, Gate};
 use crate::process;
 use crate::world::executable;
 
 /// The baseline, from the root.
 const BASELINE: &str = "bench/instructions.json";
 
-/// More than this above the baseline is a regression. The counts of one build repeat exactly; what remains is the code that another linker or C
-/// library brings in.
-const TOLERANCE_PERCENT: f64 = 1.0;
-
-/// Instructions by piece of work.
-type Counts = BTreeMap<String, u64>;
+/// The counts of one build repeat exactly; what remains is the code that another linker or C library brings in.
+const GATE: Gate = Gate { unit: "instructions", tolerance_percent: 1.0, update: "cargo xtask bench instructions --update" };
 
 /// Whether nothing costs more than the baseline allows; says every figure. `true` with one line where it cannot be counted. `target` overrides the
 /// caller's target directory.
@@ -33,8 +29,8 @@ pub fn gate(root: &Path, target: Option<&Path>) -> Result<bool> {
         println!("    skipped: the baseline is of {}, this is {compiler}; `cargo xtask bench instructions --update` takes a new one", baseline["compiler"]);
         return Ok(true);
     }
-    let old: Counts = serde_json::from_value(baseline["counts"].clone()).with_context(|| format!("{BASELINE}: counts: a number for each name"))?;
-    let lines = compare(&old, &count(root, target)?);
+    let old: Figures = serde_json::from_value(baseline["counts"].clone()).with_context(|| format!("{BASELINE}: counts: a number for each name"))?;
+    let lines = GATE.compare(&old, &count(root, target)?);
     lines.iter().for_each(|line| println!("    {}", line.text));
     Ok(lines.iter().all(|line| line.passes))
 }
@@ -67,7 +63,7 @@ fn compiler() -> Result<String> {
     Ok(format!("rustc {} {}", field("release:"), field("host:")))
 }
 
-fn count(root: &Path, target: Option<&Path>) -> Result<Counts> {
+fn count(root: &Path, target: Option<&Path>) -> Result<Figures> {
     let mut cargo = process::cargo();
     // The caller's flags would count another program; with several codegen units a change in one place moves the borders of all others.
     cargo.current_dir(root).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
@@ -91,38 +87,13 @@ fn count_one(program: &Path, name: &str) -> Result<u64> {
     count.filter(|count| *count > 0).with_context(|| format!("valgrind counted nothing of {name}: {said}"))
 }
 
-struct Line {
-    text: String,
-    passes: bool,
-}
-
-/// One line each, of everything that either side knows.
-fn compare(old: &Counts, new: &Counts) -> Vec<Line> {
-    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let line = |name: &String| match (old.get(name), new.get(name)) {
-        (Some(old), Some(new)) => {
-            let change = (*new as f64 / *old as f64 - 1.0) * 100.0;
-            let passes = change <= TOLERANCE_PERCENT;
-            let verdict = match change {
-                change if change > TOLERANCE_PERCENT => "WORSE: make it cheaper, or say why it may cost more and --update the baseline",
-                change if change < -TOLERANCE_PERCENT => "better: --update the baseline, so that it stays",
-                _ => "same",
-            };
-            Line { text: format!("{name:<12} {old:>12} -> {new:>12}  {change:>+7.2} %  {verdict}"), passes }
-        }
-        (None, Some(_)) => Line { text: format!("{name:<12} is not in the baseline: --update it"), passes: false },
-        _ => Line { text: format!("{name:<12} is in the baseline only: --update it"), passes: false },
-    };
-    names.into_iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn verdict(old: u64, new: u64) -> bool {
-        let counts = |count| Counts::from([("book".to_owned(), count)]);
-        compare(&counts(old), &counts(new)).iter().all(|line| line.passes)
+        let counts = |count| Figures::from([("book".to_owned(), count)]);
+        GATE.compare(&counts(old), &counts(new)).iter().all(|line| line.passes)
     }
 
     #[test]
@@ -130,12 +101,5 @@ mod tests {
         assert!(!verdict(100_000, 103_000));
         assert!(verdict(100_000, 100_500));
         assert!(verdict(100_000, 90_000));
-    }
-
-    #[test]
-    fn work_that_one_side_does_not_know_fails() {
-        let book = Counts::from([("book".to_owned(), 1)]);
-        assert!(!compare(&book, &Counts::new())[0].passes);
-        assert!(!compare(&Counts::new(), &book)[0].passes);
     }
 }

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::gate::{Figures, Gate};
 use crate::world::{World, sim_command};
 
 /// The baseline, from the root.
@@ -23,13 +24,9 @@ const SEEDS: std::ops::Range<u64> = 1..51;
 /// Processes at once.
 const JOBS: usize = 2;
 
-/// More than this above the baseline is a regression.
-const TOLERANCE_PERCENT: f64 = 5.0;
+const GATE: Gate = Gate { unit: "simulated µs", tolerance_percent: 5.0, update: "cargo xtask bench latency --update" };
 
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
-
-/// Simulated µs by quantile.
-type Latencies = BTreeMap<String, u64>;
 
 /// What all seeds of a scenario gave.
 #[derive(Default)]
@@ -42,10 +39,10 @@ struct Pooled {
 /// Whether nothing takes longer than the baseline allows; says every figure. `target` overrides the caller's target directory.
 pub fn gate(root: &Path, target: Option<&Path>) -> Result<bool> {
     let text = std::fs::read_to_string(root.join(BASELINE)).with_context(|| format!("{BASELINE}: `cargo xtask bench latency --update` makes it"))?;
-    let baseline: BTreeMap<String, Latencies> = serde_json::from_str(&text).with_context(|| format!("{BASELINE}: scenarios, each with its quantiles"))?;
+    let baseline: BTreeMap<String, Figures> = serde_json::from_str(&text).with_context(|| format!("{BASELINE}: scenarios, each with its quantiles"))?;
     let mut passes = true;
     for (scenario, latencies) in measure(root, target)? {
-        for line in compare(baseline.get(&scenario).unwrap_or(&Latencies::new()), &latencies) {
+        for line in GATE.compare(baseline.get(&scenario).unwrap_or(&Figures::new()), &latencies) {
             println!("    {scenario:<16} {}", line.text);
             passes &= line.passes;
         }
@@ -59,7 +56,7 @@ pub fn update(root: &Path) -> Result<()> {
     std::fs::write(root.join(BASELINE), text).with_context(|| BASELINE.to_owned())
 }
 
-fn measure(root: &Path, target: Option<&Path>) -> Result<BTreeMap<String, Latencies>> {
+fn measure(root: &Path, target: Option<&Path>) -> Result<BTreeMap<String, Figures>> {
     let sim = World::Madsim.build_sim(root, target)?;
     let mut measured = BTreeMap::new();
     for scenario in SCENARIOS {
@@ -117,40 +114,18 @@ fn at(counts: &BTreeMap<u64, u64>, quantile: f64) -> u64 {
     reached.map_or(0, |(value, _)| *value)
 }
 
-struct Line {
-    text: String,
-    passes: bool,
-}
-
-/// One line for each quantile.
-fn compare(old: &Latencies, new: &Latencies) -> Vec<Line> {
-    let line = |(name, _)| match (old.get(name), new.get(name)) {
-        (Some(old), Some(new)) => {
-            let change = (*new as f64 / *old as f64 - 1.0) * 100.0;
-            let verdict = match change {
-                change if change > TOLERANCE_PERCENT => "WORSE: find what waits, or say why it may and `cargo xtask bench latency --update`",
-                change if change < -TOLERANCE_PERCENT => "better: `cargo xtask bench latency --update`, so that it stays",
-                _ => "same",
-            };
-            Line { text: format!("{name:<5} {old:>9} -> {new:>9} simulated µs  {change:>+7.2} %  {verdict}"), passes: change <= TOLERANCE_PERCENT }
-        }
-        _ => Line { text: format!("{name:<5} is not in {BASELINE}: `cargo xtask bench latency --update`"), passes: false },
-    };
-    QUANTILES.into_iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn latencies(us: [u64; 3]) -> Latencies {
+    fn latencies(us: [u64; 3]) -> Figures {
         QUANTILES.iter().map(|(name, _)| (*name).to_owned()).zip(us).collect()
     }
 
     #[test]
     fn six_percent_more_at_any_quantile_fail_and_four_do_not() {
         let old = latencies([1_000, 10_000, 100_000]);
-        let passes = |new| compare(&old, &latencies(new)).iter().map(|line| line.passes).collect::<Vec<_>>();
+        let passes = |new| GATE.compare(&old, &latencies(new)).iter().map(|line| line.passes).collect::<Vec<_>>();
         assert_eq!(passes([1_040, 10_000, 104_000]), [true, true, true]);
         assert_eq!(passes([1_060, 10_000, 100_000]), [false, true, true]);
         assert_eq!(passes([1_000, 10_600, 106_000]), [true, false, false]);
@@ -159,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_scenario_that_the_baseline_does_not_know_fails() {
-        assert!(compare(&Latencies::new(), &latencies([1, 2, 3])).iter().all(|line| !line.passes));
+        assert!(GATE.compare(&Figures::new(), &latencies([1, 2, 3])).iter().all(|line| !line.passes));
     }
 
     #[test]

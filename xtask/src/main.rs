@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod commands;
+mod gate;
 mod instructions;
 mod kafka;
 mod latency;

@@ -1,56 +1,80 @@
 //! What an operator asks of the cluster. Every request may be sent again.
 
-use super::Native;
 use super::lookup::{Failure, before, refused};
 use super::verdict;
+use super::{Native, Shared};
+use crate::link::Broken;
 use crate::port::{Outcome, Reason};
-use broker::protocol::{ErrorCode, Request, Response, TopicConfig};
-use runtime::time;
+use broker::protocol::{ErrorCode, Request, Response, TopicConfig, TopicSpec};
 
 impl Native {
     /// Sets a topic's config as a whole; tries again until the deadline.
     pub async fn configure(&self, topic: &str, config: TopicConfig, deadline_ms: u64) -> Outcome<()> {
-        self.administer(&Request::AlterConfigs { topics: vec![(topic.to_owned(), config)] }, deadline_ms).await
+        self.alter(Request::AlterConfigs { topics: vec![(topic.to_owned(), config)] }, deadline_ms).await
     }
 
     /// Lets a topic grow to so many partitions (A27). Keys go to other partitions from then on: producers and consumers must know.
     pub async fn grow(&self, topic: &str, partitions: u32, deadline_ms: u64) -> Outcome<()> {
-        self.administer(&Request::CreatePartitions { topics: vec![(topic.to_owned(), partitions)] }, deadline_ms).await
+        self.alter(Request::CreatePartitions { topics: vec![(topic.to_owned(), partitions)] }, deadline_ms).await
     }
 
+    /// What this client knows of the topics is old afterwards.
+    async fn alter(&self, request: Request, deadline_ms: u64) -> Outcome<()> {
+        let outcome = self.shared.administer(&request, deadline_ms).await;
+        if let Outcome::Done(()) = outcome {
+            self.shared.cluster.refresh(self.shared.cluster.version()).await;
+        }
+        outcome
+    }
+}
+
+impl Shared {
+    /// A topic that is there already is as good as made.
+    pub(super) async fn create_topics(&self, specs: Vec<TopicSpec>, deadline_ms: u64) -> Outcome<()> {
+        self.administer(&Request::CreateTopics { topics: specs }, deadline_ms).await
+    }
+
+    /// Asks until it is done, refused for good, or the deadline.
     async fn administer(&self, request: &Request, deadline_ms: u64) -> Outcome<()> {
         let mut attempts = verdict::Attempts::default();
         let mut last = Reason::Deadline;
         for attempt in 1.. {
             attempts.sent();
-            let code = match before(deadline_ms, self.shared.cluster.ask_any(request)).await {
-                Some(Ok(Response::AlterConfigs { results } | Response::CreatePartitions { results })) => match results.first() {
-                    Some((_, Ok(()))) => {
-                        self.shared.cluster.refresh(self.shared.cluster.version()).await;
-                        return Outcome::Done(());
-                    }
-                    Some((_, Err(code))) => *code,
-                    None => ErrorCode::UnknownServerError,
-                },
-                Some(Ok(other)) => match refused(&other) {
-                    Failure::Refused(code) => code,
-                    Failure::Broken(_) => unreachable!("an answer is no broken connection"),
-                },
-                Some(Err(_)) | None => {
-                    if self.shared.back_off(attempt, deadline_ms).await {
+            match before(deadline_ms, self.cluster.ask_any(request)).await {
+                Some(Ok(response)) => {
+                    let Err(code) = all_done(&response) else { return Outcome::Done(()) };
+                    attempts.answered(code);
+                    last = Reason::Answered(code);
+                    if !verdict::is_passing(code) && code != ErrorCode::NotController {
                         break;
                     }
-                    continue;
+                    self.cluster.ask_another();
                 }
-            };
-            attempts.answered(code);
-            last = Reason::Answered(code);
-            let is_definite = !verdict::is_passing(code) && code != ErrorCode::NotController;
-            if is_definite || self.shared.back_off(attempt, deadline_ms).await {
+                Some(Err(Broken::NotSent)) => attempts.not_sent(),
+                Some(Err(Broken::Unanswered)) | None => {}
+            }
+            if self.back_off(attempt, deadline_ms).await {
                 break;
             }
         }
-        debug_assert!(last != Reason::Deadline || time::monotonic_ms() >= deadline_ms, "given up without an answer only at the deadline");
         attempts.give_up(last)
+    }
+}
+
+/// An answer speaks of each topic by itself; one that is refused for good counts before one that may be asked again.
+fn all_done(response: &Response) -> Result<(), ErrorCode> {
+    let worst = |codes: &mut dyn Iterator<Item = ErrorCode>| match codes.max_by_key(|code| !verdict::is_passing(*code)) {
+        None => Ok(()),
+        Some(code) => Err(code),
+    };
+    match response {
+        Response::CreateTopics { results } => {
+            worst(&mut results.iter().filter_map(|(_, result)| result.err()).filter(|code| *code != ErrorCode::TopicAlreadyExists))
+        }
+        Response::AlterConfigs { results } | Response::CreatePartitions { results } => worst(&mut results.iter().filter_map(|(_, result)| result.err())),
+        other => match refused(other) {
+            Failure::Refused(code) => Err(code),
+            Failure::Broken(_) => unreachable!("an answer is no broken connection"),
+        },
     }
 }

@@ -5,7 +5,7 @@ use super::cluster::{Cluster, Links};
 use super::verdict;
 use crate::link::Broken;
 use crate::port::{Anchor, Next, Outcome, Position, Reason, TopicInfo};
-use broker::protocol::{CommittedOffset, CoordinatorKind, ErrorCode, Isolation, OffsetSpec, Request, Response, TopicSpec, Tp};
+use broker::protocol::{CommittedOffset, CoordinatorKind, ErrorCode, Isolation, OffsetSpec, Request, Response, Tp};
 use runtime::time;
 use std::future::Future;
 use std::time::Duration;
@@ -123,35 +123,6 @@ impl Shared {
         let topic = self.cluster.topic(name)?;
         let partitions = u32::try_from(topic.partitions.len()).expect("partitions are numbered in u32");
         Some(TopicInfo { id: topic.id, name: topic.name, partitions })
-    }
-
-    pub(super) async fn create_topics(&self, specs: Vec<TopicSpec>, deadline_ms: u64) -> Outcome<()> {
-        let request = Request::CreateTopics { topics: specs };
-        let mut attempts = verdict::Attempts::default();
-        for attempt in 1.. {
-            attempts.sent();
-            match before(deadline_ms, self.cluster.ask_any(&request)).await {
-                Some(Ok(Response::CreateTopics { results })) => {
-                    let errors = results.iter().filter_map(|(_, result)| result.err());
-                    match errors.filter(|code| *code != ErrorCode::TopicAlreadyExists).max_by_key(|code| !verdict::is_passing(*code)) {
-                        None => return Outcome::Done(()),
-                        Some(code) if verdict::is_passing(code) || code == ErrorCode::NotController => attempts.answered(code),
-                        Some(code) => return Outcome::NotDone(Reason::Answered(code)),
-                    }
-                }
-                Some(Ok(other)) => {
-                    self.cluster.ask_another();
-                    let Failure::Refused(code) = refused(&other) else { unreachable!("an answer is no broken connection") };
-                    attempts.answered(code);
-                }
-                Some(Err(Broken::NotSent)) => attempts.not_sent(),
-                Some(Err(Broken::Unanswered)) | None => {}
-            }
-            if self.back_off(attempt, deadline_ms).await {
-                break;
-            }
-        }
-        attempts.give_up(Reason::Deadline)
     }
 
     pub(super) async fn offset_at(&self, tp: Tp, anchor: Anchor, deadline_ms: u64) -> Outcome<Option<Position>> {

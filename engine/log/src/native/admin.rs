@@ -48,7 +48,10 @@ impl Shared {
                     if !verdict::is_passing(code) && code != ErrorCode::NotController {
                         break;
                     }
-                    self.cluster.ask_another();
+                    // That broker may lag; what an answer says of a topic, the controller has said.
+                    if matches!(response, Response::Error(_)) {
+                        self.cluster.ask_another();
+                    }
                 }
                 Some(Err(Broken::NotSent)) => attempts.not_sent(),
                 Some(Err(Broken::Unanswered)) | None => {}

@@ -11,6 +11,8 @@ pub(crate) struct Outbox<D, T> {
     pub out: Vec<Output>,
     next_op: u64,
     ops: BTreeMap<u64, D>,
+    /// Those of them that append.
+    appends: BTreeSet<u64>,
     timers: BTreeSet<(u64, T)>,
     /// The earliest timer the host was asked for and that has not come yet.
     armed_ms: Option<u64>,
@@ -18,7 +20,15 @@ pub(crate) struct Outbox<D, T> {
 
 impl<D, T: Ord + Copy> Outbox<D, T> {
     pub fn new() -> Self {
-        Outbox { now: Now { monotonic_ms: 0, wall_ms: 0 }, out: Vec::new(), next_op: 0, ops: BTreeMap::new(), timers: BTreeSet::new(), armed_ms: None }
+        Outbox {
+            now: Now { monotonic_ms: 0, wall_ms: 0 },
+            out: Vec::new(),
+            next_op: 0,
+            ops: BTreeMap::new(),
+            appends: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            armed_ms: None,
+        }
     }
 
     pub fn note(&mut self, note: Note) {
@@ -33,6 +43,7 @@ impl<D, T: Ord + Copy> Outbox<D, T> {
 
     pub fn append(&mut self, file: &str, bytes: Bytes, meaning: D) {
         let op = self.op(meaning);
+        self.appends.insert(op);
         self.out.push(Output::Append { op, file: file.to_owned(), bytes });
     }
 
@@ -63,7 +74,13 @@ impl<D, T: Ord + Copy> Outbox<D, T> {
 
     /// What a finished operation meant; `None` if it is none of this core's.
     pub fn finished(&mut self, op: u64) -> Option<D> {
+        self.appends.remove(&op);
         self.ops.remove(&op)
+    }
+
+    /// Is anything on its way to the page cache?
+    pub fn is_appending(&self) -> bool {
+        !self.appends.is_empty()
     }
 
     pub fn set_timer(&mut self, at_ms: u64, timer: T) {

@@ -1,4 +1,5 @@
 //! What finished disk operations mean, and the commit sync: under `FsyncPolicy::Always` one round at a time covers all that was appended meanwhile.
+//! A round begins when nothing is on its way to the page cache: the partitions of one request, and the markers of one transaction, share it.
 
 use super::start::Step;
 use super::{Broker, Phase};
@@ -111,11 +112,11 @@ impl Broker {
     /// A log is written beyond what is synced.
     pub(super) fn needs_sync(&mut self, tp: Tp) {
         self.commit.dirty.insert(tp);
-        self.begin_commit_round();
     }
 
-    fn begin_commit_round(&mut self) {
-        if self.commit.round.is_some() || self.commit.dirty.is_empty() {
+    /// At the end of a step.
+    pub(super) fn begin_commit_round(&mut self) {
+        if self.commit.round.is_some() || self.commit.dirty.is_empty() || self.io.is_appending() {
             return;
         }
         let mut files = Vec::new();
@@ -131,7 +132,6 @@ impl Broker {
 
     fn commit_synced(&mut self) {
         let round = self.commit.round.take().expect("a round was in flight");
-        self.begin_commit_round();
         for (&tp, &end) in &round {
             // Its topic may be no more.
             let Some(replica) = self.replicas.get_mut(&tp) else { continue };

@@ -353,6 +353,7 @@ impl Core for Broker {
             self.drain_inbox();
         }
         if self.phase != Phase::Stopped {
+            self.begin_commit_round();
             self.io.arm();
         }
         std::mem::swap(&mut self.io.out, out);

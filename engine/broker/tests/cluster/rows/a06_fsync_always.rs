@@ -3,7 +3,7 @@
 use crate::client::{batch, produce_request, value_of};
 use crate::world::World;
 use broker::protocol::Isolation;
-use broker::{Batch, BrokerConfig, ControllerConfig, FsyncPolicy, Response, Tp};
+use broker::{Batch, BrokerConfig, ControllerConfig, FsyncPolicy, Request, Response, Tp};
 
 fn one_node(seed: u64) -> (World, Tp) {
     let config = BrokerConfig { fsync: FsyncPolicy::Always, segment_bytes: 2_000, ..BrokerConfig::new(1, "unset") };
@@ -59,6 +59,19 @@ fn a06_what_is_acknowledged_or_read_survives_a_power_loss_at_any_moment() {
             assert_eq!(log.get(offset as usize), Some(&(offset, value)), "seed {seed}");
         }
     }
+}
+
+#[test]
+fn a06_the_partitions_of_one_request_share_a_round() {
+    let (mut world, tp) = one_node(1);
+    let topic = world.create_topic("events", 8, 1, 1);
+    let before = world.syncs;
+    let values = (0..8).map(|partition| (Tp { topic, partition }, batch(&["one"]).bytes().clone()));
+    let partitions = values.chain([(tp, batch(&["one"]).bytes().clone())]).collect();
+    let answer = world.call(1, Request::Produce { acks: -1, timeout_ms: 3_000, transactional_id: None, partitions });
+    let Some(Response::Produce { partitions }) = answer else { panic!("{answer:?}") };
+    assert!(partitions.len() == 9 && partitions.iter().all(|(_, result)| result.is_ok()), "{partitions:?}");
+    assert_eq!(world.syncs - before, 1);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | `rebalance` | moves a group: join, leave, kill, pause past the session, resubscribe | ownership handed over |
 //! | `response_lost` | an answer is lost after the request was executed | an unknown outcome, resolved by reading |
 //! | `service_crash` | kills a service, or cuts its power, once or in a loop | restarts from committed state |
+//! | `slow_disk` | every sync of one broker takes long | the same later; transactions that time out are aborted |
 
 mod broker_crash;
 mod controller_crash;
@@ -19,6 +20,7 @@ mod process_pause;
 mod rebalance;
 mod response_lost;
 mod service_crash;
+mod slow_disk;
 
 use model::{Effect, Terrain};
 use serde::Serialize;
@@ -60,6 +62,7 @@ pub const ALL: &[&dyn Fault] = &[
     &rebalance::Rebalance,
     &response_lost::ResponseLost,
     &service_crash::ServiceCrash,
+    &slow_disk::SlowDisk,
 ];
 
 /// The fault of a kind.

@@ -198,3 +198,45 @@ fn response_lost_loses_one_answer() {
     let args = json!({ "from": "broker-1", "to": "account-1", "request": KIND + 1, "nth": 1 });
     assert_eq!(unanswered("response_lost", "broker-1", args, "account-1", "broker-1"), Some(0), "no request of that kind was answered");
 }
+
+/// A node that does nothing but append to its disk and sync it: how many syncs it had done after each 1,000 ms.
+#[test]
+fn slow_disk_holds_syncs_back_until_it_is_healed() {
+    if sim::world::NAME.is_empty() {
+        println!("skipped: this build has no simulated world");
+        return;
+    }
+    let args = json!({ "sync_ms": 400, "lasts_ms": 4_000 });
+    let planned = PlannedFault { id: 1, kind: "slow_disk".to_owned(), target: "broker-1".to_owned(), trigger: Trigger::at_ms(FROM_MS), args };
+    let syncs = Arc::new(Mutex::new(Vec::new()));
+    let told = syncs.clone();
+    let outcome = sim::run(&Settings { warm_up: Duration::ZERO, ..Settings::of_seed(1) }, move |world: World| {
+        let (planned, syncs) = (planned.clone(), told.clone());
+        syncs.lock().expect("nobody panics with it").clear();
+        Box::pin(async move {
+            let noted = syncs.clone();
+            world.node("broker-1", move |ctx| {
+                let syncs = noted.clone();
+                Box::pin(async move {
+                    loop {
+                        ctx.disk.append("log", b"x").expect("the disk is only slow");
+                        ctx.disk.sync(&["log".to_owned()]).await.expect("the disk is only slow");
+                        syncs.lock().expect("nobody panics with it").push(monotonic_ms());
+                    }
+                })
+            });
+            let mut narrow = terrain();
+            (narrow.controllers, narrow.brokers, narrow.services, narrow.groups) =
+                (vec!["broker-1".to_owned()], vec!["broker-1".to_owned()], Vec::new(), Vec::new());
+            let director = Director::start(&world, narrow, &[planned]);
+            sleep(Duration::from_millis(8_000)).await;
+            director.heal().await;
+        })
+    });
+    assert!(matches!(outcome.ended, sim::Ended::Finished(())), "{:?}", outcome.ended);
+    let syncs = syncs.lock().expect("nobody panics with it");
+    let within = |from_ms: u64, to_ms: u64| syncs.iter().filter(|ms| (from_ms..to_ms).contains(*ms)).count();
+    assert!(within(0, 900) > 100, "{} syncs before", within(0, 900));
+    assert!((8..=10).contains(&within(1_100, 4_900)), "{} syncs of 400 ms in 3,800 ms", within(1_100, 4_900));
+    assert!(within(5_500, 7_500) > 300, "{} syncs afterwards", within(5_500, 7_500));
+}

@@ -19,6 +19,7 @@ pub const SINGLE_NODE_POWER_LOSS: Scenario = Scenario {
             share("rebalance", 0..=3, 40),
             share("response_lost", 0..=4, 40),
             share("service_crash", 0..=3, 40),
+            share("slow_disk", 0..=2, 50),
         ]
     },
 };

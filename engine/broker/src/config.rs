@@ -164,6 +164,9 @@ pub struct ControllerConfig {
     pub transaction_version: u8,
     /// Where no member of an ISR is alive, a replica that is alive leads and what it lacks is lost (A19; Kafka's `unclean.leader.election.enable`).
     pub unclean_leader_election: bool,
+    /// Of a new cluster: 0, or 1 where leaders are also sought among those that left an ISR below its minimum (KIP-966; on for new clusters from 4.1). A
+    /// cluster that has one keeps it.
+    pub eligible_leaders_version: u8,
 }
 
 impl Default for ControllerConfig {
@@ -176,6 +179,7 @@ impl Default for ControllerConfig {
             resident: None,
             transaction_version: 1,
             unclean_leader_election: false,
+            eligible_leaders_version: 0,
         }
     }
 }

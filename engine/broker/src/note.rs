@@ -174,6 +174,11 @@ pub enum Note {
         offset: u64,
         crc: u32,
     },
+    /// Controller: other replicas outside of the ISR may lead (KIP-966).
+    EligibleLeadersChanged {
+        tp: Tp,
+        eligible: Vec<NodeId>,
+    },
 }
 
 impl Note {

@@ -332,10 +332,12 @@ pub enum Request {
         partitions: Vec<Tp>,
     },
     // broker → controller
+    /// `ended_in_order`: the broker epoch of the life before, if that ended with all its logs on the platter (KIP-966).
     RegisterBroker {
         broker: NodeId,
         incarnation: u64,
         address: String,
+        ended_in_order: Option<u64>,
     },
     BrokerHeartbeat {
         broker: NodeId,

@@ -21,5 +21,5 @@ pub use broker::Broker;
 pub use config::{BrokerConfig, ControllerConfig, FsyncPolicy, QuorumConfig};
 pub use controller::Controller;
 pub use io::{Core, DiskAnswer, DiskError, Input, Now, Output, RequestId};
-pub use note::Note;
+pub use note::{Content, Note};
 pub use protocol::{ErrorCode, NodeId, Request, Response, TopicId, Tp};

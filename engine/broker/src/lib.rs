@@ -4,6 +4,7 @@
 //! **Architecture invariants.** No async, no socket, no file, no clock, no random number, no hash-ordered iteration. I/O is data in both directions
 //! ([`Input`], [`Output`]). What Kafka keeps per replica is kept per replica. Coordinators are state machines over their own internal partitions.
 
+pub mod assignment;
 pub mod batch;
 mod broker;
 pub mod config;

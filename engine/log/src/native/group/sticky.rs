@@ -2,6 +2,7 @@
 //! given to nobody in the first round. Who had it gives it up and joins again; in the second round it is nobody's and goes to its heir.
 
 use super::assign::encode_assignment;
+use broker::assignment::sticky;
 use broker::protocol::{TopicId, Tp};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,12 +31,17 @@ impl Claim {
 /// Divides the partitions of each topic among the members that want it. A topic unknown yet is left out; a member whose words cannot be read gets nothing.
 pub fn cooperative_sticky(members: &[(String, Bytes)], topics: impl Fn(&str) -> Option<(TopicId, u32)>) -> Vec<(String, Bytes)> {
     let claims: BTreeMap<&str, Claim> = members.iter().map(|(member, said)| (member.as_str(), postcard::from_bytes(said).unwrap_or_default())).collect();
-    let mut division = Division::new(&claims, topics);
-    division.keep(&newest_claims(&claims));
-    division.fill();
-    division.level();
-    division.withhold(&claims);
-    division.given.into_iter().map(|(member, tps)| (member.to_owned(), encode_assignment(&tps.into_iter().collect::<Vec<_>>()))).collect()
+    let mut wanting: BTreeMap<Tp, BTreeSet<&str>> = BTreeMap::new();
+    for (&member, claim) in &claims {
+        for (topic, partitions) in claim.topics.iter().filter_map(|name| topics(name)) {
+            for partition in 0..partitions {
+                wanting.entry(Tp { topic, partition }).or_default().insert(member);
+            }
+        }
+    }
+    let mut given = sticky(claims.keys().copied(), &wanting, &newest_claims(&claims));
+    withhold(&mut given, &claims);
+    given.into_iter().map(|(member, tps)| (member.to_owned(), encode_assignment(&tps.into_iter().collect::<Vec<_>>()))).collect()
 }
 
 /// Who holds what: of several claims the one of the newest generation counts; of several of that one, none (KAFKA-12984, -14639).
@@ -54,88 +60,19 @@ fn newest_claims<'a>(claims: &BTreeMap<&'a str, Claim>) -> BTreeMap<Tp, &'a str>
     newest.into_iter().filter_map(|(tp, (_, member))| Some((tp, member?))).collect()
 }
 
-struct Division<'a> {
-    /// Who wants a partition.
-    wanting: BTreeMap<Tp, BTreeSet<&'a str>>,
-    given: BTreeMap<&'a str, BTreeSet<Tp>>,
-}
-
-impl<'a> Division<'a> {
-    fn new(claims: &BTreeMap<&'a str, Claim>, topics: impl Fn(&str) -> Option<(TopicId, u32)>) -> Self {
-        let mut wanting: BTreeMap<Tp, BTreeSet<&str>> = BTreeMap::new();
-        for (&member, claim) in claims {
-            for (topic, partitions) in claim.topics.iter().filter_map(|name| topics(name)) {
-                for partition in 0..partitions {
-                    wanting.entry(Tp { topic, partition }).or_default().insert(member);
-                }
-            }
-        }
-        Division { wanting, given: claims.keys().map(|&member| (member, BTreeSet::new())).collect() }
-    }
-
-    fn load(&self, member: &str) -> usize {
-        self.given[member].len()
-    }
-
-    fn give(&mut self, tp: Tp, member: &'a str) {
-        self.given.get_mut(member).expect("every member is listed").insert(tp);
-    }
-
-    /// Everybody keeps what it has and still wants.
-    fn keep(&mut self, held: &BTreeMap<Tp, &'a str>) {
-        for (&tp, &member) in held {
-            if self.wanting.get(&tp).is_some_and(|wanting| wanting.contains(member)) {
-                self.give(tp, member);
-            }
+/// The first round: what another still holds is given to nobody.
+fn withhold(given: &mut BTreeMap<&str, BTreeSet<Tp>>, claims: &BTreeMap<&str, Claim>) {
+    let mut newest: BTreeMap<Tp, i32> = BTreeMap::new();
+    for claim in claims.values() {
+        for tp in &claim.owned {
+            let generation = newest.entry(*tp).or_insert(claim.generation);
+            *generation = claim.generation.max(*generation);
         }
     }
-
-    /// What nobody has goes to who has least.
-    fn fill(&mut self) {
-        let had: BTreeSet<Tp> = self.given.values().flatten().copied().collect();
-        let free: Vec<Tp> = self.wanting.keys().copied().filter(|tp| !had.contains(tp)).collect();
-        for tp in free {
-            let poorest = self.wanting[&tp].iter().copied().min_by_key(|member| (self.load(member), *member)).expect("somebody wants it");
-            self.give(tp, poorest);
-        }
-    }
-
-    /// Who has two more than another gives it one, if the other wants it: ends, since every step makes the loads more equal.
-    fn level(&mut self) {
-        while let Some((tp, from, to)) = self.unfair() {
-            self.given.get_mut(from).expect("listed").remove(&tp);
-            self.give(tp, to);
-        }
-    }
-
-    fn unfair(&self) -> Option<(Tp, &'a str, &'a str)> {
-        let mut rich: Vec<&str> = self.given.keys().copied().collect();
-        rich.sort_by_key(|member| std::cmp::Reverse(self.load(member)));
-        for from in rich {
-            // From the end: the first partitions stay where they are.
-            for &tp in self.given[from].iter().rev() {
-                let to = self.wanting[&tp].iter().copied().min_by_key(|member| (self.load(member), *member)).expect("somebody wants it");
-                if self.load(to) + 2 <= self.load(from) {
-                    return Some((tp, from, to));
-                }
-            }
-        }
-        None
-    }
-
-    /// The first round: what another still holds is given to nobody.
-    fn withhold(&mut self, claims: &BTreeMap<&'a str, Claim>) {
-        let newest = claims.values().flat_map(|claim| claim.owned.iter().map(|tp| (*tp, claim.generation)));
-        let mut generations: BTreeMap<Tp, i32> = BTreeMap::new();
-        for (tp, generation) in newest {
-            let held = generations.entry(tp).or_insert(generation);
-            *held = generation.max(*held);
-        }
-        for (&member, claim) in claims {
-            for tp in claim.owned.iter().filter(|tp| generations[tp] == claim.generation) {
-                for (_, given) in self.given.iter_mut().filter(|(other, _)| **other != member) {
-                    given.remove(tp);
-                }
+    for (&member, claim) in claims {
+        for tp in claim.owned.iter().filter(|tp| newest[tp] == claim.generation) {
+            for (_, given) in given.iter_mut().filter(|(other, _)| **other != member) {
+                given.remove(tp);
             }
         }
     }

@@ -65,6 +65,8 @@ pub struct BrokerConfig {
     pub retention_check_ms: u64,
     /// Whether compacted logs are cleaned at all (Kafka's `log.cleaner.enable`).
     pub log_cleaner: bool,
+    /// Whether the cleaner states what it reads and what it leaves, record by record: for whoever checks it.
+    pub log_cleaner_tells: bool,
     /// Pause before a compacted log that has grown a segment is looked at (A65).
     pub cleaner_backoff_ms: u64,
     /// A producer that has written nothing to a partition for so long is unknown there (A31).
@@ -102,6 +104,7 @@ impl BrokerConfig {
             log_start_checkpoint_ms: 60_000,
             retention_check_ms: 300_000,
             log_cleaner: true,
+            log_cleaner_tells: false,
             cleaner_backoff_ms: 15_000,
             producer_id_expiration_ms: 24 * 3_600_000,
             producer_id_expiration_check_ms: 600_000,
@@ -164,6 +167,9 @@ pub struct ControllerConfig {
     pub transaction_version: u8,
     /// Where no member of an ISR is alive, a replica that is alive leads and what it lacks is lost (A19; Kafka's `unclean.leader.election.enable`).
     pub unclean_leader_election: bool,
+    /// Of a new cluster: 0, or 1 where leaders are also sought among those that left an ISR below its minimum (KIP-966; on for new clusters from 4.1). A
+    /// cluster that has one keeps it.
+    pub eligible_leaders_version: u8,
 }
 
 impl Default for ControllerConfig {
@@ -176,6 +182,7 @@ impl Default for ControllerConfig {
             resident: None,
             transaction_version: 1,
             unclean_leader_election: false,
+            eligible_leaders_version: 0,
         }
     }
 }

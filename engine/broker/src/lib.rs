@@ -4,6 +4,7 @@
 //! **Architecture invariants.** No async, no socket, no file, no clock, no random number, no hash-ordered iteration. I/O is data in both directions
 //! ([`Input`], [`Output`]). What Kafka keeps per replica is kept per replica. Coordinators are state machines over their own internal partitions.
 
+pub mod assignment;
 pub mod batch;
 mod broker;
 pub mod config;
@@ -21,5 +22,5 @@ pub use broker::Broker;
 pub use config::{BrokerConfig, ControllerConfig, FsyncPolicy, QuorumConfig};
 pub use controller::Controller;
 pub use io::{Core, DiskAnswer, DiskError, Input, Now, Output, RequestId};
-pub use note::Note;
+pub use note::{Content, Note};
 pub use protocol::{ErrorCode, NodeId, Request, Response, TopicId, Tp};

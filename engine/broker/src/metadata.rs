@@ -76,6 +76,20 @@ pub enum MetadataRecord {
         /// Who leads it.
         leader: NodeId,
     },
+    /// Leaders are also sought outside of the ISR from now on (KIP-966; Kafka's feature `eligible.leader.replicas.version`).
+    EligibleLeadersVersion {
+        /// 0: not; 1.
+        version: u8,
+    },
+    /// More of one partition's state; follows its `PartitionChanged`, which alone says that there is nothing of it.
+    EligibleLeaders {
+        /// Which.
+        tp: Tp,
+        /// What holds now.
+        eligible: Vec<NodeId>,
+        /// What holds now.
+        last_known: Option<NodeId>,
+    },
 }
 
 /// Who replicates a partition and who leads it.
@@ -83,7 +97,7 @@ pub enum MetadataRecord {
 pub struct PartitionState {
     /// Assigned brokers; the first is preferred.
     pub replicas: Vec<NodeId>,
-    /// In-sync replicas, never empty: the last one stays though it is dead.
+    /// In-sync replicas. Never empty, the last one stays though it is dead; but where leaders are sought outside of it (KIP-966) all are alive.
     pub isr: Vec<NodeId>,
     /// `None` while no member of the ISR is alive.
     pub leader: Option<NodeId>,
@@ -91,6 +105,13 @@ pub struct PartitionState {
     pub leader_epoch: u32,
     /// Rises with every change.
     pub partition_epoch: u32,
+    /// Eligible leader replicas (KIP-966): they left the ISR while it was, or by leaving fell, below its minimum, and have not lost anything since. The
+    /// high watermark stood still meanwhile, so that they have all that is committed.
+    #[serde(skip)]
+    pub eligible: Vec<NodeId>,
+    /// Who led last, while nobody does.
+    #[serde(skip)]
+    pub last_known: Option<NodeId>,
 }
 
 /// A broker as registered.
@@ -143,6 +164,8 @@ pub struct Image {
     pub next_producer_id: ProducerId,
     /// At which `transaction.version` is finalised; below 2: 1.
     pub transaction_version: u8,
+    /// At which `eligible.leader.replicas.version` is finalised.
+    pub eligible_leaders_version: u8,
 }
 
 impl Image {
@@ -180,6 +203,12 @@ impl Image {
             }
             MetadataRecord::TransactionVersion { version } => self.transaction_version = *version,
             MetadataRecord::ControllerElected { .. } => {}
+            MetadataRecord::EligibleLeadersVersion { version } => self.eligible_leaders_version = *version,
+            MetadataRecord::EligibleLeaders { tp, eligible, last_known } => {
+                let partitions = &mut self.topics.get_mut(&tp.topic).expect("a topic comes before its partitions").partitions;
+                let state = &mut partitions[tp.partition as usize];
+                (state.eligible, state.last_known) = (eligible.clone(), *last_known);
+            }
         }
     }
 
@@ -188,7 +217,7 @@ impl Image {
     }
 
     fn change_partition(&mut self, tp: Tp, state: &PartitionState) {
-        assert!(!state.isr.is_empty(), "an ISR is never empty");
+        assert!(!state.isr.is_empty() || self.eligible_leaders_version > 0, "an ISR is never empty");
         let partitions = &mut self.topics.get_mut(&tp.topic).expect("a topic comes before its partitions").partitions;
         let at = tp.partition as usize;
         if at == partitions.len() {

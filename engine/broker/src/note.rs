@@ -174,6 +174,35 @@ pub enum Note {
         offset: u64,
         crc: u32,
     },
+    /// Controller: other replicas outside of the ISR may lead (KIP-966).
+    EligibleLeadersChanged {
+        tp: Tp,
+        eligible: Vec<NodeId>,
+    },
+    /// Replica: the cleaner read a batch that was not cleaned before.
+    CleanerRead {
+        tp: Tp,
+        first: i64,
+        content: Content,
+    },
+    /// Replica: the cleaner took something out of the batch that had this `crc`, or all of it.
+    BatchCleaned {
+        tp: Tp,
+        first: i64,
+        crc: u32,
+        left: Option<Content>,
+    },
+}
+
+/// What is in a batch, without saying it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Content {
+    /// Identifies the batch's content.
+    pub crc: u32,
+    /// Whether a cleaning has set a time from which its tombstones, or its marker, may go (KIP-534).
+    pub has_horizon: bool,
+    /// Offset, CRC-32C of the key (0: none), CRC-32C of the value (`None`: a tombstone).
+    pub records: Vec<(i64, u32, Option<u32>)>,
 }
 
 impl Note {
@@ -195,6 +224,7 @@ impl Note {
             Note::ProducerFenced { .. } => "producer_fenced",
             Note::CoordinatorLoaded { .. } => "coordinator_loaded",
             Note::ControllerElected { .. } => "controller_elected",
+            Note::Compacted { .. } => "log_compacted",
             _ => return None,
         })
     }

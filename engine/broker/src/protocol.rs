@@ -83,6 +83,9 @@ pub enum ErrorCode {
     KafkaStorageError,
     UnknownServerError,
     UnsupportedVersion,
+    FencedMemberEpoch,
+    StaleMemberEpoch,
+    UnreleasedInstanceId,
 }
 
 /// Which records a reader sees.
@@ -332,10 +335,12 @@ pub enum Request {
         partitions: Vec<Tp>,
     },
     // broker → controller
+    /// `ended_in_order`: the broker epoch of the life before, if that ended with all its logs on the platter (KIP-966).
     RegisterBroker {
         broker: NodeId,
         incarnation: u64,
         address: String,
+        ended_in_order: Option<u64>,
     },
     BrokerHeartbeat {
         broker: NodeId,
@@ -408,6 +413,18 @@ pub enum Request {
         from: u64,
         last_epoch: u32,
         wait_ms_max: u32,
+    },
+    // client → group coordinator
+    /// All of a group that the coordinator divides (KIP-848): joins at member epoch 0, leaves at −1, or −2 if a static member will be back. `topics`, `owned`:
+    /// what changed since the last one; `owned` says what was given up.
+    ConsumerGroupHeartbeat {
+        group: String,
+        member_id: String,
+        member_epoch: i32,
+        instance_id: Option<String>,
+        rebalance_timeout_ms: u32,
+        topics: Option<Vec<String>>,
+        owned: Option<Vec<Tp>>,
     },
 }
 
@@ -608,6 +625,13 @@ pub enum Response {
         entries: Vec<Bytes>,
         committed: u64,
     },
+    /// `assignment`: all that the member is to have, if it is not what it said or was told last.
+    ConsumerGroupHeartbeat {
+        member_id: String,
+        member_epoch: i32,
+        heartbeat_ms: u32,
+        assignment: Option<Vec<Tp>>,
+    },
 }
 
 impl Request {
@@ -648,6 +672,7 @@ impl Request {
             Request::DeleteTopics { .. } => 20,
             Request::Tv2(request) => request.kind(),
             Request::FetchQuorum { .. } => 81,
+            Request::ConsumerGroupHeartbeat { .. } => 68,
         }
     }
 

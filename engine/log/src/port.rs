@@ -187,7 +187,8 @@ pub enum StartPoint {
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum ConsumerEvent {
-    /// Partitions came. Nothing of them is delivered before a `seek`.
+    /// Partitions came. Nothing of them is delivered before a `seek`. A lease that `from` has no start for is renewed: the reader has the partition, goes
+    /// on with it, and commits by the new lease from now on (cooperative rebalances, A54).
     Assigned { leases: Vec<Lease>, from: Vec<(Tp, StartPoint)> },
     /// Partitions will go: finish, commit, then `Reader::revoked`. After the deadline they go anyway. Nothing of them is delivered any more.
     Revoking { tps: Vec<Tp>, deadline_ms: u64 },

@@ -46,6 +46,12 @@ const VOTERS: [NodeId; 3] = [901, 902, 903];
 /// Pause before a service that ended by an error is started again.
 const RESTART_MS: u64 = 500;
 
+/// Pause of the cleaner, where it is on: a few rounds between any two faults.
+const CLEANER_BACKOFF_MS: u64 = 1_000;
+
+/// Segments where the cleaner is on: of a run, a coordinator's partition fills several.
+const CLEANED_SEGMENT_BYTES: u64 = 8 << 10;
+
 impl Exchange {
     fn is_single(&self) -> bool {
         self.shape.brokers == 1
@@ -170,8 +176,13 @@ impl Exchange {
         config.heartbeat_interval_ms = timers.broker_heartbeat_ms;
         config.replica_lag_ms_max = timers.replica_lag_ms;
         config.coordinator.transaction_scan_ms = timers.transaction_scan_ms;
-        // The invariants compare replicas batch by batch: a topic that is compacted while it is read is outside.
-        config.log_cleaner = false;
+        // What clients read is not compacted: the invariants of readers know nothing of that.
+        config.log_cleaner = self.shape.log_cleaner;
+        if self.shape.log_cleaner {
+            config.log_cleaner_tells = true;
+            config.cleaner_backoff_ms = CLEANER_BACKOFF_MS;
+            config.segment_bytes = CLEANED_SEGMENT_BYTES;
+        }
         Broker::new(config)
     }
 

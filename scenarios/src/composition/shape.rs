@@ -36,6 +36,9 @@ pub struct Shape {
     /// Of the cluster's transactions: 1, or 2 (KIP-890).
     #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
     pub transaction_version: u8,
+    /// Whether brokers compact: small segments, of which those of the coordinators' topics are cleaned all the time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub log_cleaner: bool,
     /// The phase of trading under faults, simulated ms.
     pub span_ms: u64,
     /// Shortest time of a message, µs.

@@ -118,6 +118,7 @@ fn three_brokers(rng: &mut Rng) -> Shape {
         symbols: rng.range(1..4) as u32,
         transactions: true,
         transaction_version: 1,
+        log_cleaner: false,
         span_ms: rng.range(100..140) * 1_000,
         latency_us: *rng.pick(&[200, 300, 500, 1_000]),
     }

@@ -1,15 +1,19 @@
 //! Trading goes on while now and then something of every kind goes wrong.
 
 use super::{Scenario, share, three_brokers};
+use crate::composition::Shape;
 
 /// See the module.
 pub const STEADY_FLOW: Scenario = Scenario {
     name: "steady_flow",
     about: "trading goes on while something of every kind goes wrong",
     weight: 26,
-    marks: &["txn_prepared", "machine_rebuilt"],
+    marks: &["txn_prepared", "machine_rebuilt", "log_compacted"],
     orders: 1_150..=1_500,
-    shape: three_brokers,
+    shape: |rng| {
+        let shape = three_brokers(rng);
+        Shape { log_cleaner: rng.chance(1, 3), ..shape }
+    },
     mix: || {
         vec![
             share("broker_crash", 4..=6, 5),

@@ -1,6 +1,7 @@
 //! Properties of the log. Each looks at the history once, in order, and needs nothing else; each is shown to reject one hand-made history and to
 //! accept one that only looks wrong.
 
+mod cleaned;
 mod leader_log;
 mod no_aborted_read;
 mod no_acknowledged_loss;

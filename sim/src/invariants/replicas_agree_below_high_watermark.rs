@@ -1,10 +1,15 @@
 //! Below the high watermark all replicas that count have the same batches (`kafka.md` A.2): a high watermark moves only over what every member of
 //! the ISR has; a new leader has all of it; at the end the members of the ISR have the same.
+//!
+//! Where a log is compacted (A65) a replica may lack what its cleaner took out, or what the cleaner of the leader that it copied from did: a record is
+//! taken out only if a later one of its key is there, or if it is of an aborted transaction, or a tombstone whose time was set; and none is changed.
 
+use super::cleaned::Cleaned;
+use super::leader_log::LeaderLogs;
 use super::{Finding, Invariant, at, cite};
 use crate::Entry;
-use broker::Note;
 use broker::protocol::NodeId;
+use broker::{Content, Note};
 use log::{Event, Tp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +35,7 @@ struct Partition {
     ///
     /// A real leader cannot know better. What must not come of it is a loss: `no_acknowledged_loss` judges that.
     before_power_loss: BTreeMap<Arc<str>, Vec<Batch>>,
+    cleaned: Cleaned,
     isr: BTreeSet<NodeId>,
     epoch: u32,
     /// Elected, by epoch: who became leader then has that id.
@@ -40,6 +46,7 @@ struct Partition {
 #[derive(Debug, Default)]
 pub struct ReplicasAgreeBelowHighWatermark {
     partitions: BTreeMap<Tp, Partition>,
+    logs: LeaderLogs,
     names: BTreeMap<NodeId, Arc<str>>,
     finding: Finding,
 }
@@ -51,6 +58,7 @@ impl Invariant for ReplicasAgreeBelowHighWatermark {
 
     fn observe(&mut self, entry: &Entry) {
         let Event::Broker(note) = &entry.event else { return };
+        self.logs.observe(note);
         match note {
             Note::LeaderElected { tp, leader, leader_epoch, isr, .. } => {
                 let partition = self.partitions.entry(*tp).or_default();
@@ -60,16 +68,20 @@ impl Invariant for ReplicasAgreeBelowHighWatermark {
             }
             Note::IsrChanged { tp, isr, .. } => self.partitions.entry(*tp).or_default().isr = isr.iter().copied().collect(),
             Note::Appended { tp, first, last, crc, .. } => {
-                self.partitions.entry(*tp).or_default().before_power_loss.remove(&entry.node);
+                let partition = self.partitions.entry(*tp).or_default();
+                partition.before_power_loss.remove(&entry.node);
+                let crc = partition.cleaned.original(*first, *crc);
                 let log = self.log_of(entry, *tp);
                 cut(log, *first);
-                log.push(Batch { first: *first, last: *last, crc: *crc });
+                log.push(Batch { first: *first, last: *last, crc });
             }
             Note::BecameFollower { tp, .. } => drop(self.partitions.entry(*tp).or_default().before_power_loss.remove(&entry.node)),
             Note::Truncated { tp, end, .. } => cut(self.log_of(entry, *tp), *end),
             Note::Recovered { tp, end, .. } => self.recovered(entry, *tp, *end),
             Note::BecameLeader { tp, leader_epoch, end, .. } => self.became_leader(entry, *tp, *leader_epoch, *end),
             Note::HighWatermark { tp, high_watermark } => self.moved(entry, *tp, *high_watermark),
+            Note::CleanerRead { tp, first, content } => self.partitions.entry(*tp).or_default().cleaned.read(*first, content, &self.logs, *tp),
+            Note::BatchCleaned { tp, first, crc, left } => self.cleaned(entry, *tp, (*first, *crc), left.as_ref()),
             _ => {}
         }
     }
@@ -108,7 +120,7 @@ impl ReplicasAgreeBelowHighWatermark {
         partition.epoch = leader_epoch;
         let log = &partition.replicas[&entry.node];
         self.finding.checked += partition.committed.len() as u64;
-        if let Some((committed, own)) = first_difference(&partition.committed, log) {
+        if let Some((committed, own)) = first_difference(&partition.committed, log, &partition.cleaned) {
             let headline = || format!("the new leader {} has not what was committed at {}", entry.node, at(tp, committed.first));
             let facts = || {
                 vec![
@@ -118,6 +130,24 @@ impl ReplicasAgreeBelowHighWatermark {
                 ]
             };
             self.finding.violated(headline, facts);
+        }
+    }
+
+    fn cleaned(&mut self, entry: &Entry, tp: Tp, (first, crc): (i64, u32), left: Option<&Content>) {
+        let partition = self.partitions.entry(tp).or_default();
+        self.finding.checked += 1;
+        let original = partition.cleaned.original(first, crc);
+        let log = partition.replicas.get(&entry.node).map(Vec::as_slice).unwrap_or_default();
+        let own = log.get(log.partition_point(|own| own.first < first)).filter(|own| own.first == first).copied();
+        let judged = match own {
+            Some(own) if own.crc == original => partition.cleaned.take_out(first, crc, left, &self.logs, tp),
+            _ => Err("cleaned what it does not have".to_owned()),
+        };
+        if let Err(why) = judged {
+            let headline = || format!("{} {why} at {}", entry.node, at(tp, first));
+            self.finding.violated(headline, || {
+                vec![say(&entry.node, own), cite(entry, format_args!("cleaned batch {first}, crc {crc:08x}, of which is left {left:?}"))]
+            });
         }
     }
 
@@ -160,7 +190,7 @@ impl ReplicasAgreeBelowHighWatermark {
                 self.finding.checked += 1;
                 let held = end_of(log);
                 let committed: Vec<Batch> = partition.committed.iter().copied().filter(|batch| batch.last < held).collect();
-                if let Some((committed, own)) = first_difference(&committed, log) {
+                if let Some((committed, own)) = first_difference(&committed, log, &partition.cleaned) {
                     let headline = || format!("{name} of the ISR differs from what was committed at {}", at(*tp, committed.first));
                     self.finding.violated(headline, || vec![say("committed", Some(committed)), say(name, own)]);
                 }
@@ -190,11 +220,12 @@ fn end_of(log: &[Batch]) -> i64 {
     log.last().map_or(0, |batch| batch.last + 1)
 }
 
-/// The first committed batch that a log has not, and what it has there.
-fn first_difference(committed: &[Batch], log: &[Batch]) -> Option<(Batch, Option<Batch>)> {
+/// The first committed batch that a log has not, and what it has there. What a cleaner took out as a whole may be missing.
+fn first_difference(committed: &[Batch], log: &[Batch], cleaned: &Cleaned) -> Option<(Batch, Option<Batch>)> {
     for batch in committed {
         let own = log.get(log.partition_point(|own| own.last < batch.first));
-        if own != Some(batch) {
+        let may_miss = || own.is_none_or(|own| own.first > batch.last) && cleaned.is_gone(batch.first, batch.crc);
+        if own != Some(batch) && !may_miss() {
             return Some((*batch, own.copied()));
         }
     }

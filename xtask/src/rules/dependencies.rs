@@ -24,7 +24,7 @@ const TABLE: &[Row] = &[
     Row { folder: "engine/ring",     may: &[], tests_may: &[] },
     Row { folder: "engine/runtime",  may: &[], tests_may: &[] },
     Row { folder: "engine/broker",   may: &[], tests_may: &[] },
-    Row { folder: "engine/log",      may: &["engine/broker", "engine/runtime"], tests_may: &[] },
+    Row { folder: "engine/log",      may: &["engine/broker", "engine/runtime"], tests_may: &["engine/wire"] },
     Row { folder: "engine/services", may: &["engine/wire", "engine/book", "engine/ring", "engine/log", "engine/runtime"], tests_may: &[] },
     Row { folder: "engine/adapters", may: &["engine/wire", "engine/log", "engine/runtime", "engine/services"], tests_may: &["sim"] },
     Row { folder: "engine/fuzz",     may: &["engine/wire", "engine/book", "engine/services", "sim", "scenarios"], tests_may: &[] },

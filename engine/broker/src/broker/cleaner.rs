@@ -109,14 +109,24 @@ impl Broker {
         let Some(cleaning) = self.watches.cleaning.as_mut().filter(|cleaning| cleaning.id == id) else { return };
         let producers = &self.replicas[&cleaning.tp].producers;
         cleaning.unread.pop_front().expect("one was read");
+        let (tp, mut told) = (cleaning.tp, Vec::new());
         let taken = Batch::split(bytes.clone()).and_then(|batches| match &mut cleaning.cleaner {
-            None => cleaning::collect(&mut cleaning.latest, &batches, producers),
+            None => {
+                if self.config.log_cleaner_tells {
+                    told = cleaning::read(tp, &batches)?;
+                }
+                cleaning::collect(&mut cleaning.latest, &batches, producers)
+            }
             Some(cleaner) => {
                 let cleaned = cleaner.clean(&batches, cleaning.unread.is_empty(), producers)?;
+                if self.config.log_cleaner_tells {
+                    told = cleaning::taken_out(tp, &batches, &cleaned)?;
+                }
                 cleaning.cleaned.extend(cleaned);
                 Ok(())
             }
         });
+        told.into_iter().for_each(|note| self.io.note(note));
         match taken {
             Ok(()) => self.read_to_clean(),
             // A batch is rotten: this log is not cleaned any more (Kafka: uncleanable), readers will hear of it.

@@ -35,6 +35,11 @@ impl View for ClusterView<'_> {
         id
     }
 
+    fn topic(&self, name: &str) -> Option<(TopicId, u32)> {
+        let topic = *self.image.names.get(name)?;
+        Some((topic, u32::try_from(self.image.topics[&topic].partitions.len()).expect("partitions are numbered in u32")))
+    }
+
     fn transaction_version(&self) -> u8 {
         self.image.transaction_version
     }

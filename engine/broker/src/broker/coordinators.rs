@@ -197,6 +197,7 @@ impl Broker {
             | Request::SyncGroup { group, .. }
             | Request::Heartbeat { group, .. }
             | Request::LeaveGroup { group, .. }
+            | Request::ConsumerGroupHeartbeat { group, .. }
             | Request::OffsetCommit { group, .. }
             | Request::OffsetFetch { group, .. }
             | Request::TxnOffsetCommit { group, .. } => (CONSUMER_OFFSETS, group.as_str()),

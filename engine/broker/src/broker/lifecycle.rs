@@ -16,7 +16,12 @@ impl Broker {
         if self.broker_epoch.is_some() || !matches!(self.phase, Phase::Running | Phase::Leaving) {
             return;
         }
-        let request = Request::RegisterBroker { broker: self.config.node, incarnation: self.incarnation, address: self.config.address.clone() };
+        let request = Request::RegisterBroker {
+            broker: self.config.node,
+            incarnation: self.incarnation,
+            address: self.config.address.clone(),
+            ended_in_order: self.recovery.ended_in_order(),
+        };
         self.ask_controller(0, request, Purpose::Register);
     }
 

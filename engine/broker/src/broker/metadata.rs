@@ -99,6 +99,8 @@ impl Changes {
             MetadataRecord::TopicDeleted { topic } => drop(self.deleted.insert(*topic)),
             MetadataRecord::TopicCreated { .. }
             | MetadataRecord::ControllerElected { .. }
+            | MetadataRecord::EligibleLeaders { .. }
+            | MetadataRecord::EligibleLeadersVersion { .. }
             | MetadataRecord::TransactionVersion { .. }
             | MetadataRecord::ProducerIdsAllocated { .. } => {}
             _ => self.brokers = true,

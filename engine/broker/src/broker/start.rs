@@ -18,6 +18,7 @@ pub(super) const CLEAN_SHUTDOWN: &str = "clean-shutdown";
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     SideFile(SideFile),
+    CleanShutdown,
     /// Of the replica whose segments come next.
     Epochs,
     Producers,
@@ -29,6 +30,8 @@ pub(crate) enum Step {
 #[derive(Default)]
 pub(super) struct Recovery {
     clean: bool,
+    /// The broker epoch of the life before, if it ended in good order.
+    ended_in_order: Option<u64>,
     steps: VecDeque<(Step, String, u64)>,
     side_files: BTreeMap<SideFile, BTreeMap<Tp, i64>>,
     /// Of the replica that is being read.
@@ -42,6 +45,11 @@ impl Recovery {
     /// Whether the life before ended in good order.
     pub fn clean(&self) -> bool {
         self.clean
+    }
+
+    /// Which life that was, by its broker epoch.
+    pub fn ended_in_order(&self) -> Option<u64> {
+        self.ended_in_order
     }
 
     /// What a side file says of a replica.
@@ -61,7 +69,10 @@ impl Broker {
                 continue;
             }
             match (name.as_str(), place(name)) {
-                (CLEAN_SHUTDOWN, _) => self.recovery.clean = true,
+                (CLEAN_SHUTDOWN, _) => {
+                    self.recovery.clean = true;
+                    self.recovery.steps.push_back((Step::CleanShutdown, name.clone(), *len));
+                }
                 (_, Some(Place::Producers(tp))) => replicas.entry(tp).or_default().producers = Some((name.clone(), *len)),
                 (_, Some(Place::Segment(tp, base))) => replicas.entry(tp).or_default().segments.push((base, name.clone(), *len)),
                 (_, Some(Place::Epochs(tp))) => replicas.entry(tp).or_default().epochs = Some((name.clone(), *len)),
@@ -104,6 +115,7 @@ impl Broker {
     pub(super) fn recovery_read(&mut self, step: Step, file: &str, bytes: &Bytes) {
         match step {
             Step::SideFile(file) => drop(self.recovery.side_files.insert(file, checkpoints::decode(bytes))),
+            Step::CleanShutdown => self.recovery.ended_in_order = std::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok()),
             Step::Producers => self.recovery.gone = Snapshot::decode(bytes),
             Step::Epochs => self.recovery.epochs = EpochCache::decode(bytes),
             Step::Segment(tp, base) => self.segment_read(tp, base, file, bytes),

@@ -86,8 +86,9 @@ impl Controller {
         self.decide(entry, notes);
     }
 
-    /// A new life registers once the session of the one before is over; it is fenced until it is caught up on metadata.
-    pub(super) fn register_broker(&mut self, to: ReplyTo, broker: NodeId, incarnation: u64, address: String) {
+    /// A new life registers once the session of the one before is over; it is fenced until it is caught up on metadata. Where the one before did not end
+    /// in order, what it had may be gone.
+    pub(super) fn register_broker(&mut self, to: ReplyTo, broker: NodeId, incarnation: u64, address: String, ended_in_order: Option<u64>) {
         match self.image.brokers.get(&broker) {
             Some(known) if known.incarnation == incarnation => {
                 let broker_epoch = known.broker_epoch;
@@ -97,7 +98,12 @@ impl Controller {
             _ => {}
         }
         let broker_epoch = self.image.end;
-        self.decide(vec![MetadataRecord::BrokerRegistered { broker, incarnation, address }], Vec::new());
+        let (mut entry, mut notes) = (vec![MetadataRecord::BrokerRegistered { broker, incarnation, address }], Vec::new());
+        let before = self.image.brokers.get(&broker).map(|known| known.broker_epoch);
+        if self.keeps_eligible() && before != ended_in_order {
+            self.distrust(broker, &mut entry, &mut notes);
+        }
+        self.decide(entry, notes);
         self.reply_committed(to, Response::RegisterBroker { broker_epoch });
     }
 

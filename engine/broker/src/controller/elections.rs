@@ -1,4 +1,4 @@
-//! Elections: from the in-sync set (A18 without ELR). The last member of an ISR stays in it, dead or alive: nobody else has everything. Only where
+//! Elections: from the in-sync set (A18; `eligible` has those that also look outside of it). The last member of an ISR stays in it, dead or alive: nobody else has everything. Only where
 //! unclean elections are asked for (A19) any live replica may lead instead, and what it lacks is gone.
 
 use super::Controller;
@@ -7,8 +7,15 @@ use crate::metadata::{MetadataRecord, PartitionState};
 use crate::note::Note;
 use crate::protocol::{ErrorCode, NodeId, Response, Tp};
 
+/// What a partition changes to.
+pub(super) struct Next {
+    pub isr: Vec<NodeId>,
+    pub eligible: Vec<NodeId>,
+    pub leader: Option<NodeId>,
+}
+
 impl Controller {
-    fn partitions(&self) -> impl Iterator<Item = (Tp, &PartitionState)> {
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (Tp, &PartitionState)> {
         let of_topic = |(&topic, held): (&_, &'_ crate::metadata::Topic)| (0..held.partitions.len() as u32).map(move |partition| Tp { topic, partition });
         self.image.topics.iter().flat_map(of_topic).map(|tp| (tp, self.image.partition(tp).expect("just listed")))
     }
@@ -22,6 +29,9 @@ impl Controller {
 
     /// A broker leaves: leaderships move to another live member of the ISR, or to nobody.
     pub(super) fn remove_from_partitions(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
+        if self.keeps_eligible() {
+            return self.remove_to_eligible(broker, entry, notes);
+        }
         for (tp, old) in self.partitions() {
             let others: Vec<NodeId> = old.isr.iter().copied().filter(|&node| node != broker).collect();
             let isr = if others.is_empty() { old.isr.clone() } else { others };
@@ -38,6 +48,9 @@ impl Controller {
 
     /// A broker came alive: it leads what has no leader and counts it as in sync.
     pub(super) fn lead_leaderless(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
+        if self.keeps_eligible() {
+            return self.lead_eligible(broker, entry, notes);
+        }
         for (tp, old) in self.partitions() {
             if old.leader.is_some() {
                 continue;
@@ -93,7 +106,14 @@ impl Controller {
         entry: &mut Vec<MetadataRecord>,
         notes: &mut Vec<Note>,
     ) {
-        if isr == old.isr && leader == old.leader {
+        let eligible = if self.keeps_eligible() { self.eligible_beside(tp, old, &isr, None) } else { Vec::new() };
+        self.change_to(tp, old, Next { isr, eligible, leader }, entry, notes);
+    }
+
+    /// The same, where it is known who else may lead.
+    pub(super) fn change_to(&self, tp: Tp, old: &PartitionState, next: Next, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
+        let Next { isr, eligible, leader } = next;
+        if isr == old.isr && leader == old.leader && eligible == old.eligible {
             return;
         }
         assert!(leader.is_none_or(|leader| isr.contains(&leader)), "a leader of {tp:?} comes from its ISR");
@@ -102,9 +122,23 @@ impl Controller {
             notes.push(Note::IsrChanged { tp, leader_epoch, isr: isr.clone() });
         }
         if let Some(leader) = leader.filter(|_| leader != old.leader) {
-            notes.push(Note::LeaderElected { tp, leader, leader_epoch, isr: isr.clone(), unclean: !old.isr.contains(&leader) });
+            notes.push(Note::LeaderElected {
+                tp,
+                leader,
+                leader_epoch,
+                isr: isr.clone(),
+                unclean: !old.isr.contains(&leader) && !old.eligible.contains(&leader),
+            });
         }
-        let state = PartitionState { replicas: old.replicas.clone(), isr, leader, leader_epoch, partition_epoch: old.partition_epoch + 1 };
+        if eligible != old.eligible {
+            notes.push(Note::EligibleLeadersChanged { tp, eligible: eligible.clone() });
+        }
+        let last_known = if self.keeps_eligible() && leader.is_none() { old.leader.or(old.last_known) } else { None };
+        let (replicas, partition_epoch) = (old.replicas.clone(), old.partition_epoch + 1);
+        let state = PartitionState { replicas, isr, leader, leader_epoch, partition_epoch, eligible: eligible.clone(), last_known };
         entry.push(MetadataRecord::PartitionChanged { tp, state });
+        if !eligible.is_empty() || last_known.is_some() {
+            entry.push(MetadataRecord::EligibleLeaders { tp, eligible, last_known });
+        }
     }
 }

@@ -173,6 +173,10 @@ impl Controller {
         if self.image.brokers.is_empty() && version > 1 && self.image.transaction_version < version {
             self.decide(vec![MetadataRecord::TransactionVersion { version }], Vec::new());
         }
+        let version = self.config.eligible_leaders_version;
+        if self.image.brokers.is_empty() && version > self.image.eligible_leaders_version {
+            self.decide(vec![MetadataRecord::EligibleLeadersVersion { version }], Vec::new());
+        }
     }
 
     pub(super) fn append_entry(&mut self, entry: &[MetadataRecord]) {

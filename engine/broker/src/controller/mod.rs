@@ -6,6 +6,7 @@
 
 mod brokers;
 mod elections;
+mod eligible;
 mod isr;
 mod log;
 mod quorum;
@@ -84,7 +85,9 @@ impl Controller {
             return self.handle_quorum(to, request);
         }
         match request {
-            Request::RegisterBroker { broker, incarnation, address } => self.register_broker(to, broker, incarnation, address),
+            Request::RegisterBroker { broker, incarnation, address, ended_in_order } => {
+                self.register_broker(to, broker, incarnation, address, ended_in_order);
+            }
             Request::BrokerHeartbeat { broker, broker_epoch, metadata_offset, want_fence, want_shut_down } => {
                 self.heartbeat(to, brokers::Heartbeat { broker, broker_epoch, metadata_offset, want_fence, want_shut_down });
             }

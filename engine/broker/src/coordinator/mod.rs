@@ -10,7 +10,7 @@ pub mod transaction;
 use crate::batch::{Batch, Producer, Record};
 use crate::io::Now;
 use crate::note::Note;
-use crate::protocol::{ErrorCode, NodeId, Request, Response, Tp};
+use crate::protocol::{ErrorCode, NodeId, Request, Response, TopicId, Tp};
 
 /// What coordinators are set to. The default is the quick cluster of `kafka.md` G.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,11 @@ pub struct CoordinatorConfig {
     pub session_timeout_ms_min: u32,
     /// A longer session timeout is `InvalidSessionTimeout`.
     pub session_timeout_ms_max: u32,
+    /// A member of a group that the coordinator divides is put out when it is not heard for so long (`group.consumer.session.timeout.ms`), and is told to
+    /// be heard so often.
+    pub consumer_session_ms: u32,
+    /// See there.
+    pub consumer_heartbeat_ms: u32,
     /// How long offsets outlive the last member or commit of their group (A60).
     pub offsets_retention_ms: u64,
     /// How often open transactions are compared with their timeouts.
@@ -39,6 +44,8 @@ impl Default for CoordinatorConfig {
             initial_rebalance_delay_ms: 0,
             session_timeout_ms_min: 500,
             session_timeout_ms_max: 1_800_000,
+            consumer_session_ms: 6_000,
+            consumer_heartbeat_ms: 300,
             offsets_retention_ms: 7 * 24 * 3_600_000,
             transaction_scan_ms: 1_000,
             transactional_id_expiration_ms: 7 * 24 * 3_600_000,
@@ -84,6 +91,10 @@ pub trait View {
     fn coordinator_partition(&self, topic: &str, key: &str) -> Option<Tp>;
     /// Takes a fresh producer id from this broker's block; `None` while it waits for one from the controller.
     fn next_producer_id(&mut self) -> Option<i64>;
+    /// A topic of this name and its number of partitions, if this broker has heard of it.
+    fn topic(&self, _name: &str) -> Option<(TopicId, u32)> {
+        None
+    }
     /// At which version transactions are finalised.
     fn transaction_version(&self) -> u8 {
         1

@@ -8,7 +8,8 @@ use super::Replica;
 use super::log::Segment;
 use super::producers::{LastOf, Producers};
 use crate::batch::Batch;
-use crate::protocol::{ErrorCode, ProducerId};
+use crate::note::{Content, Note};
+use crate::protocol::{ErrorCode, ProducerId, Tp};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +75,30 @@ pub(crate) fn collect(latest: &mut Latest, batches: &[Batch], producers: &Produc
         latest.extend(batch.records()?.into_iter().filter_map(|record| Some((record.key?, record.offset))));
     }
     Ok(())
+}
+
+/// What was read, to be told.
+pub(crate) fn read(tp: Tp, batches: &[Batch]) -> Result<Vec<Note>, ErrorCode> {
+    batches.iter().map(|batch| Ok(Note::CleanerRead { tp, first: batch.header().base_offset, content: content(batch)? })).collect()
+}
+
+/// What became of what was read, to be told.
+pub(crate) fn taken_out(tp: Tp, before: &[Batch], after: &[Batch]) -> Result<Vec<Note>, ErrorCode> {
+    let mut told = Vec::new();
+    for batch in before {
+        let header = batch.header();
+        let left = after.iter().find(|left| left.header().base_offset == header.base_offset);
+        if left.is_none_or(|left| left.header().crc != header.crc) {
+            told.push(Note::BatchCleaned { tp, first: header.base_offset, crc: header.crc, left: left.map(content).transpose()? });
+        }
+    }
+    Ok(told)
+}
+
+fn content(batch: &Batch) -> Result<Content, ErrorCode> {
+    let crc_of = |bytes: &Bytes| crc32c::crc32c(bytes);
+    let records = batch.records()?.into_iter().map(|record| (record.offset, record.key.as_ref().map_or(0, crc_of), record.value.as_ref().map(crc_of)));
+    Ok(Content { crc: batch.header().crc, has_horizon: batch.header().delete_horizon_ms.is_some(), records: records.collect() })
 }
 
 /// What goes through the whole of a cleaning, from the log's first batch on.

@@ -26,6 +26,8 @@ pub struct Cluster {
     pub leaders: BTreeMap<Tp, Option<NodeId>>,
     pub producer_ids: VecDeque<i64>,
     pub transaction_version: u8,
+    /// By name, with their number of partitions.
+    pub topics: BTreeMap<String, (TopicId, u32)>,
 }
 
 impl View for Cluster {
@@ -40,6 +42,9 @@ impl View for Cluster {
     }
     fn next_producer_id(&mut self) -> Option<i64> {
         self.producer_ids.pop_front()
+    }
+    fn topic(&self, name: &str) -> Option<(TopicId, u32)> {
+        self.topics.get(name).copied()
     }
     fn transaction_version(&self) -> u8 {
         self.transaction_version
@@ -98,7 +103,12 @@ impl Driver {
             coordinator: make(1, config),
             leader_epoch: 1,
             now: Now { monotonic_ms: 1_000, wall_ms: 1_700_000_000_000 },
-            cluster: Cluster { leaders, producer_ids: (1_000..2_000).collect(), transaction_version: 1 },
+            cluster: Cluster {
+                leaders,
+                producer_ids: (1_000..2_000).collect(),
+                transaction_version: 1,
+                topics: BTreeMap::from([("t".to_owned(), (TopicId(9), 4))]),
+            },
             durable: Vec::new(),
             in_flight: VecDeque::new(),
             refuse_appends: None,

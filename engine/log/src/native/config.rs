@@ -3,6 +3,16 @@
 use crate::link::LinkConfig;
 use crate::port::Durability;
 
+/// How a group's leader divides partitions, and so how a rebalance goes (A54). All members of a group have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Assignor {
+    /// Eager: every rebalance takes all partitions of everybody; then each topic is divided in ranges.
+    #[default]
+    Range,
+    /// Everybody keeps, and goes on with, what it had; what changes hands is given up in a first round and handed over in a second (KIP-429).
+    CooperativeSticky,
+}
+
 /// A client's settings. The defaults are the "safe" options of Jepsen's Kafka client with timeouts scaled down (`kafka.md` B.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientConfig {
@@ -44,6 +54,8 @@ pub struct ClientConfig {
     pub heartbeat_ms: u64,
     /// Longest between two calls of `next`; also the time that a rebalance gives to finish. Then the reader leaves its group by itself.
     pub max_poll_interval_ms: u32,
+    /// Of its groups.
+    pub assignor: Assignor,
 }
 
 impl Default for ClientConfig {
@@ -68,6 +80,7 @@ impl Default for ClientConfig {
             session_timeout_ms: 6_000,
             heartbeat_ms: 300,
             max_poll_interval_ms: 10_000,
+            assignor: Assignor::Range,
         }
     }
 }

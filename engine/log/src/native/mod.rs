@@ -14,7 +14,7 @@ mod reader;
 mod session;
 mod verdict;
 
-pub use config::ClientConfig;
+pub use config::{Assignor, ClientConfig};
 pub use producer::NativeProducer;
 pub use reader::NativeReader;
 pub use session::{NativeSession, NativeTx};

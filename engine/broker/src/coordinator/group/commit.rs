@@ -53,7 +53,10 @@ impl Group {
         let names_nobody = generation < 0 && member_id.is_empty() && instance_id.is_none();
         if names_nobody {
             // Assign-style: nobody else may be at work. A transaction is let through (KIP-447), its producer id being a fence of its own.
-            return if transactional || self.state == State::Empty { Ok(()) } else { Err(ErrorCode::UnknownMemberId) };
+            return if transactional || self.is_empty() { Ok(()) } else { Err(ErrorCode::UnknownMemberId) };
+        }
+        if !self.consumer.members.is_empty() {
+            return self.consumer.may_commit(generation, member_id, transactional);
         }
         self.validate_in(generation, member_id, instance_id)?;
         if !transactional && self.state == State::CompletingRebalance {

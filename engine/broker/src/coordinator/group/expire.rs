@@ -20,6 +20,7 @@ impl Group {
             // The former coordinator may have ended between the record and the fact.
             step.note(Note::GenerationStarted { group: self.name.clone(), generation: self.generation, members: self.roster() });
         }
+        self.consumer.resume(step);
         for (tp, committed) in self.offsets.in_force() {
             step.note(Note::Committed { group: self.name.clone(), tp, offset: committed.offset, transactional: false });
         }
@@ -31,6 +32,7 @@ impl Group {
         let now_ms = step.now.monotonic_ms;
         let invited = self.invited.len();
         self.invited.retain(|_, until_ms| *until_ms > now_ms);
+        self.expire_consumers(step);
         let late = self.late_members(now_ms);
         for member_id in &late {
             self.remove(step, member_id);
@@ -61,7 +63,7 @@ impl Group {
     /// Sets the time at which the offsets of an empty group end.
     pub(super) fn await_expiry(&mut self, step: &mut Step<'_>) {
         self.expires_ms = None;
-        if self.state != State::Empty {
+        if !self.is_empty() {
             return;
         }
         let ends_wall_ms = self.idle_since_ms.saturating_add(step.config().offsets_retention_ms);
@@ -72,7 +74,7 @@ impl Group {
 
     fn expire_offsets(&mut self, step: &mut Step<'_>) {
         let idle_ms = step.now.wall_ms.saturating_sub(self.idle_since_ms);
-        let in_use = self.state != State::Empty || !self.invited.is_empty() || !self.offsets.is_settled();
+        let in_use = !self.is_empty() || !self.invited.is_empty() || !self.offsets.is_settled();
         if in_use || idle_ms < step.config().offsets_retention_ms {
             return self.await_expiry(step);
         }
@@ -81,6 +83,9 @@ impl Group {
         let timestamp_ms = step.timestamp_ms();
         let mut records: Vec<_> = offsets.iter().map(|&tp| record::offset_tombstone(timestamp_ms, &self.name, tp)).collect();
         records.push(record::group_tombstone(timestamp_ms, &self.name));
+        if self.consumer.epoch > 0 {
+            records.push(record::consumer_tombstone(timestamp_ms, &self.name));
+        }
         step.append(records, Waiting::Expired { group: self.name.clone(), offsets });
     }
 
@@ -90,7 +95,7 @@ impl Group {
         for (record_offset, tp) in (base_offset..).zip(offsets) {
             self.offsets.remove(tp, record_offset);
         }
-        if self.state == State::Empty && self.invited.is_empty() && self.offsets.is_empty() {
+        if self.is_empty() && self.invited.is_empty() && self.offsets.is_empty() {
             self.state = State::Dead;
         } else {
             self.await_expiry(step);

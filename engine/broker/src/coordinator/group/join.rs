@@ -24,7 +24,7 @@ pub(super) fn join(groups: &mut BTreeMap<String, Group>, step: &mut Step<'_>, to
 
 impl Group {
     fn join(&mut self, step: &mut Step<'_>, to: ReplyTo, joiner: Joiner) {
-        if !self.supports(&joiner.protocols) {
+        if !self.supports(&joiner.protocols) || !self.consumer.members.is_empty() {
             return step.refuse(to, ErrorCode::InconsistentGroupProtocol);
         }
         match (joiner.member_id.is_empty(), &joiner.instance_id) {

@@ -10,12 +10,14 @@
 //! | `rebalance` | the barrier: when it is raised, when it falls, who is put out |
 //! | `sync` | SyncGroup: the leader's assignment becomes durable, the group Stable |
 //! | `heartbeat` | Heartbeat and LeaveGroup |
+//! | `consumer` | groups that the coordinator divides (KIP-848) |
 //! | `commit` | OffsetCommit, TxnOffsetCommit, OffsetFetch |
 //! | `offsets` | committed offsets and those that wait for a marker |
 //! | `expire` | sessions, barriers and offsets that ended with time |
 //! | `record` | what is stored, and how |
 
 mod commit;
+mod consumer;
 mod expire;
 mod heartbeat;
 mod join;
@@ -32,6 +34,7 @@ use crate::io::Now;
 use crate::note::Note;
 use crate::protocol::{CommittedOffset, ErrorCode, ProducerId, Request, Response, Tp};
 use bytes::Bytes;
+use consumer::Beat;
 use state::{Group, Joiner, State};
 use std::collections::BTreeMap;
 
@@ -65,6 +68,8 @@ enum Waiting {
     Pending { group: String, to: ReplyTo, producer_id: ProducerId, offsets: Vec<(Tp, CommittedOffset)> },
     /// Tombstones of offsets that ended with time, and of the group if none is left.
     Expired { group: String, offsets: Vec<Tp> },
+    /// A group that the coordinator divides, as a member is told of it; or as time left it.
+    Divided { group: String, told: Option<(ReplyTo, Response)> },
     /// The group is empty; nobody waits.
     Emptied { group: String },
 }
@@ -77,6 +82,7 @@ impl Waiting {
             | Waiting::Committed { group, .. }
             | Waiting::Pending { group, .. }
             | Waiting::Expired { group, .. }
+            | Waiting::Divided { group, .. }
             | Waiting::Emptied { group } => group,
         }
     }
@@ -85,6 +91,7 @@ impl Waiting {
     fn to(&self) -> Option<ReplyTo> {
         match self {
             Waiting::Replaced { to, .. } | Waiting::Committed { to, .. } | Waiting::Pending { to, .. } => Some(*to),
+            Waiting::Divided { told, .. } => told.as_ref().map(|(to, _)| *to),
             Waiting::Assigned { .. } | Waiting::Expired { .. } | Waiting::Emptied { .. } => None,
         }
     }
@@ -177,7 +184,7 @@ impl Coordinator for GroupCoordinator {
         }
     }
 
-    fn handle(&mut self, now: Now, to: ReplyTo, request: Request, _view: &mut dyn View, out: &mut Vec<Effect>) {
+    fn handle(&mut self, now: Now, to: ReplyTo, request: Request, view: &mut dyn View, out: &mut Vec<Effect>) {
         let mut step = Step { now, desk: &mut self.desk, out };
         // The broker sees to what is different: who adds this partition to the transaction.
         let request = if let Request::Tv2(request) = request { *request } else { request };
@@ -198,6 +205,10 @@ impl Coordinator for GroupCoordinator {
                 Some(group) => group.leave(&mut step, to, member_id, instance_id.as_deref()),
                 None => step.refuse(to, ErrorCode::UnknownMemberId),
             },
+            Request::ConsumerGroupHeartbeat { group, member_id, member_epoch, instance_id, rebalance_timeout_ms, topics, owned } => {
+                let beat = Beat { member_id, member_epoch, instance_id, rebalance_timeout_ms, topics, owned };
+                consumer::heartbeat(&mut self.groups, &mut step, &*view, to, group, beat);
+            }
             commit @ (Request::OffsetCommit { .. } | Request::TxnOffsetCommit { .. }) => commit::commit(&mut self.groups, &mut step, to, commit),
             Request::OffsetFetch { group, partitions, require_stable } => {
                 let response = commit::fetch(self.groups.get(&group), partitions, require_stable);
@@ -219,6 +230,7 @@ impl Coordinator for GroupCoordinator {
             Waiting::Committed { to, offsets, .. } => group.committed(&mut step, to, offsets, result),
             Waiting::Pending { to, producer_id, offsets, .. } => group.pending(&mut step, to, producer_id, offsets, result),
             Waiting::Expired { offsets, .. } => group.expired(&mut step, offsets, result),
+            Waiting::Divided { told, .. } => group.divided(&mut step, told, result.map(drop)),
             Waiting::Emptied { .. } => {}
         }
         if group.state == State::Dead {

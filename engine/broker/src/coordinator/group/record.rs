@@ -4,8 +4,10 @@
 //! | key | value |
 //! |---|---|
 //! | 0, group, topic id, partition | 0, offset, leader epoch or none, wall clock of the commit: a committed offset; in a transactional batch it takes force with the commit marker |
+//! | 2, group | 2, group epoch, members with epoch, subscription, target, and what they have and are to give up: a group that the coordinator divides |
 //! | 1, group | 1, generation, assignor, leader, members with their subscriptions and assignments: the generation this group was last Stable in, or empty |
 
+use super::consumer::Consumer;
 use super::offsets::Stored;
 use super::state::{Group, Member, State};
 use crate::batch::Record;
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 pub enum Key {
     Offset { group: String, tp: Tp },
     Group { group: String },
+    Consumer { group: String },
 }
 
 /// What a record says.
@@ -29,6 +32,7 @@ pub enum Key {
 pub enum Value {
     Offset { committed: CommittedOffset, committed_ms: u64 },
     Group { generation: i32, protocol: Option<String>, leader: Option<String>, since_ms: u64, members: Vec<StoredMember> },
+    Consumer { consumer: Consumer },
 }
 
 /// A member as it is stored: only what the generation's assignor needs survives a failover.
@@ -71,6 +75,16 @@ pub(super) fn group_tombstone(timestamp_ms: i64, group: &str) -> Record {
     record(timestamp_ms, &Key::Group { group: group.to_owned() }, None)
 }
 
+/// A group that the coordinator divides, as it is now.
+pub(super) fn consumer(timestamp_ms: i64, group: &str, consumer: &Consumer) -> Record {
+    record(timestamp_ms, &Key::Consumer { group: group.to_owned() }, Some(&Value::Consumer { consumer: consumer.clone() }))
+}
+
+/// No such group any more.
+pub(super) fn consumer_tombstone(timestamp_ms: i64, group: &str) -> Record {
+    record(timestamp_ms, &Key::Consumer { group: group.to_owned() }, None)
+}
+
 /// A group in its generation, with `assignments` where given and each member's present one where not.
 pub(super) fn group(timestamp_ms: i64, group: &Group, assignments: Option<&BTreeMap<String, Bytes>>) -> Record {
     let protocol = group.protocol.as_deref().unwrap_or_default();
@@ -93,7 +107,7 @@ pub(super) fn apply(groups: &mut BTreeMap<String, Group>, record: Record, produc
     let key: Key = decode(record.key.as_ref().expect("every record of a coordinator has a key"));
     let value: Option<Value> = record.value.as_ref().map(decode);
     let name = match &key {
-        Key::Offset { group, .. } | Key::Group { group } => group,
+        Key::Offset { group, .. } | Key::Group { group } | Key::Consumer { group } => group,
     };
     let group = groups.entry(name.clone()).or_insert_with(|| Group::new(name.clone()));
     match (key, value) {
@@ -116,9 +130,11 @@ pub(super) fn apply(groups: &mut BTreeMap<String, Group>, record: Record, produc
             group.protocol = protocol;
         }
         (Key::Group { .. }, None) => {
-            let offsets = std::mem::take(&mut group.offsets);
-            *group = Group { offsets, ..Group::new(group.name.clone()) };
+            let (offsets, consumer) = (std::mem::take(&mut group.offsets), std::mem::take(&mut group.consumer));
+            *group = Group { offsets, consumer, ..Group::new(group.name.clone()) };
         }
+        (Key::Consumer { .. }, Some(Value::Consumer { consumer })) => group.consumer = consumer,
+        (Key::Consumer { .. }, None) => group.consumer = Consumer::default(),
         (key, value) => panic!("{key:?} with {value:?}: no coordinator writes that"),
     }
 }

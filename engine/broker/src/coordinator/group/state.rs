@@ -1,5 +1,6 @@
 //! A group and its members: what is known, and what can be asked of it without changing anything.
 
+use super::consumer::Consumer;
 use super::offsets::Offsets;
 use crate::protocol::ErrorCode;
 use crate::{coordinator::ReplyTo, protocol::Response};
@@ -87,6 +88,8 @@ pub(super) struct Group {
     /// When to look whether the offsets of the empty group have ended.
     pub(super) expires_ms: Option<u64>,
     pub(super) offsets: Offsets,
+    /// Its members, where the coordinator divides (KIP-848); such a group is `Empty` of others.
+    pub(super) consumer: Consumer,
 }
 
 impl Member {
@@ -124,6 +127,7 @@ impl Group {
             idle_since_ms: 0,
             expires_ms: None,
             offsets: Offsets::default(),
+            consumer: Consumer::default(),
         }
     }
 
@@ -164,6 +168,11 @@ impl Group {
         votes.into_iter().find(|&(_, count)| count == most).map(|(name, _)| name.to_owned()).expect("someone has the most votes")
     }
 
+    /// Whether it has no member of either kind.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state == State::Empty && self.consumer.members.is_empty()
+    }
+
     /// Whether nobody is missing at the barrier.
     pub(super) fn all_joined(&self) -> bool {
         self.invited.is_empty() && self.members.values().all(|member| member.joining.is_some())
@@ -198,7 +207,7 @@ impl Group {
         let sessions = self.members.values().filter(|member| !member.waits()).map(|member| member.session_ends_ms);
         let barrier = self.barrier.map(|barrier| barrier.falls_ms);
         let syncs = self.awaits_syncs().then_some(self.sync_ends_ms);
-        invitations.chain(sessions).chain(barrier).chain(syncs).chain(self.expires_ms).min()
+        invitations.chain(sessions).chain(barrier).chain(syncs).chain(self.expires_ms).chain(self.consumer.next_deadline_ms()).min()
     }
 
     /// Whether a member has yet to ask for its assignment of the current generation.

@@ -13,7 +13,7 @@ fn a16_a_new_life_waits_for_the_session_of_the_old_one() {
     world.start(leader);
     world.run_ms(1_000);
     assert!(!world.notes.iter().any(|(_, note)| matches!(note, Note::BrokerFenced { broker } if *broker == leader)), "a fast restart does not save it");
-    let answer = world.call(0, Request::RegisterBroker { broker: leader, incarnation: 999, address: String::new() });
+    let answer = world.call(0, Request::RegisterBroker { broker: leader, incarnation: 999, address: String::new(), ended_in_order: None });
     assert_eq!(answer, Some(Response::Error(ErrorCode::DuplicateBrokerRegistration)));
     world.run_ms(3_000);
     let told: Vec<bool> = world

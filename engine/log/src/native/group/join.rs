@@ -2,6 +2,8 @@
 
 use super::assign::{RANGE, decode_assignment, encode_topics, range};
 use super::member::{Ended, Member};
+use super::sticky::{COOPERATIVE_STICKY, Claim, cooperative_sticky};
+use crate::native::config::Assignor;
 use crate::native::lookup::{Failure, before, refused};
 use crate::port::Reason;
 use broker::protocol::{ErrorCode, Request, Response, TopicId, Tp};
@@ -19,11 +21,11 @@ impl Member {
     pub(super) async fn join(&mut self) -> Result<Joined, Ended> {
         for attempt in 1.. {
             let joined = match self.ask_to_join().await {
-                Ok(Response::JoinGroup { generation, leader, member_id, members, .. }) => {
+                Ok(Response::JoinGroup { generation, protocol, leader, member_id, members }) => {
                     self.generation = generation;
                     self.member_id = member_id;
                     self.divided = None;
-                    let assignments = if leader == self.member_id { self.divide(&members).await } else { Vec::new() };
+                    let assignments = if leader == self.member_id { self.divide(&protocol, &members).await } else { Vec::new() };
                     self.sync(assignments).await
                 }
                 Ok(Response::MemberIdRequired { member_id }) => {
@@ -34,11 +36,18 @@ impl Member {
                 Err(failure) => Err(failure),
             };
             let failure = match joined {
-                Ok(tps) => return Ok(Joined { tps }),
+                Ok(tps) => {
+                    self.given_in = self.generation;
+                    return Ok(Joined { tps });
+                }
                 Err(failure) => failure,
             };
             match failure {
-                Failure::Refused(ErrorCode::UnknownMemberId) => self.member_id.clear(),
+                Failure::Refused(ErrorCode::UnknownMemberId) => {
+                    // Who waited here with partitions was put out meanwhile.
+                    self.lose_all();
+                    self.member_id.clear();
+                }
                 Failure::Refused(ErrorCode::RebalanceInProgress) => continue,
                 Failure::Refused(code @ (ErrorCode::FencedInstanceId | ErrorCode::InconsistentGroupProtocol | ErrorCode::InvalidSessionTimeout)) => {
                     return Err(Ended(Reason::Answered(code)));
@@ -58,9 +67,20 @@ impl Member {
             instance_id: self.instance_id.clone(),
             session_timeout_ms: self.shared.config.session_timeout_ms,
             rebalance_timeout_ms,
-            protocols: vec![(RANGE.to_owned(), encode_topics(&self.topics))],
+            protocols: vec![self.protocol()],
         };
         self.coordinator.ask(&self.shared.cluster, &request, u64::from(rebalance_timeout_ms)).await
+    }
+
+    /// Its assignor, and what it says to it.
+    fn protocol(&self) -> (String, Bytes) {
+        match self.shared.config.assignor {
+            Assignor::Range => (RANGE.to_owned(), encode_topics(&self.topics)),
+            Assignor::CooperativeSticky => {
+                let owned = self.owned().into_iter().collect();
+                (COOPERATIVE_STICKY.to_owned(), Claim { topics: self.topics.clone(), owned, generation: self.given_in }.encode())
+            }
+        }
     }
 
     async fn sync(&mut self, assignments: Vec<(String, Bytes)>) -> Result<Vec<Tp>, Failure> {
@@ -82,12 +102,15 @@ impl Member {
         }
     }
 
-    async fn divide(&mut self, members: &[(String, Bytes)]) -> Vec<(String, Bytes)> {
+    async fn divide(&mut self, protocol: &str, members: &[(String, Bytes)]) -> Vec<(String, Bytes)> {
         if self.sizes().iter().any(Option::is_none) {
             self.refresh().await;
         }
         self.divided = Some(self.sizes());
-        range(members, |topic| self.size(topic))
+        match protocol {
+            COOPERATIVE_STICKY => cooperative_sticky(members, |topic| self.size(topic)),
+            _ => range(members, |topic| self.size(topic)),
+        }
     }
 
     /// As a leader: have the topics changed since they were divided?

@@ -4,11 +4,13 @@ use super::join::Joined;
 use crate::history::Event;
 use crate::native::Shared;
 use crate::native::alarm::Alarm;
+use crate::native::config::Assignor;
 use crate::native::lookup::{Coordinator, Failure, before};
 use crate::native::reader::Desk;
 use crate::port::{ConsumerEvent, Lease, Reason, StartPoint};
 use broker::protocol::{CoordinatorKind, ErrorCode, Request, TopicId, Tp};
 use runtime::{BoxFuture, time};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
@@ -24,6 +26,8 @@ pub struct Member {
     /// Empty: not known to the coordinator.
     pub(super) member_id: String,
     pub(super) generation: i32,
+    /// The last generation that gave it an assignment; −1: none.
+    pub(super) given_in: i32,
     /// As a leader: what the topics were when it divided them.
     pub(super) divided: Option<Vec<Option<(TopicId, u32)>>>,
     polled_ms: Arc<AtomicU64>,
@@ -46,8 +50,9 @@ enum Stage {
     /// Asks what was committed; the application knows nothing yet.
     Positions(BoxFuture<'static, Vec<(Tp, StartPoint)>>),
     Steady,
-    /// The application is finishing.
+    /// The application is finishing with these; then another generation begins.
     Revoking {
+        tps: BTreeSet<Tp>,
         deadline_ms: u64,
     },
 }
@@ -63,7 +68,7 @@ impl Member {
         instance_id: Option<String>,
         polled_ms: Arc<AtomicU64>,
     ) -> Member {
-        Member { shared, desk, coordinator, group, topics, instance_id, member_id: String::new(), generation: -1, divided: None, polled_ms }
+        Member { shared, desk, coordinator, group, topics, instance_id, member_id: String::new(), generation: -1, given_in: -1, divided: None, polled_ms }
     }
 
     /// Until the reader leaves or is dropped.
@@ -76,7 +81,7 @@ impl Member {
             }
         };
         if let Some(left) = left {
-            let held = self.desk.release();
+            let held = self.desk.release(&self.owned());
             if !held.is_empty() {
                 self.observe_revoked(held, false);
             }
@@ -89,6 +94,10 @@ impl Member {
     async fn live(&mut self) -> Ended {
         loop {
             while self.is_idle() {
+                if !self.owned().is_empty() {
+                    self.leave().await;
+                    self.lose_all();
+                }
                 time::sleep_until_ms(time::monotonic_ms() + self.shared.config.heartbeat_ms).await;
             }
             let tps = match self.join().await {
@@ -97,7 +106,7 @@ impl Member {
             };
             let over = self.belong(&tps).await;
             if !matches!(over, Over::Rebalance) {
-                self.lose();
+                self.lose_all();
             }
             if let Over::Ended(why) = over {
                 return Ended(why);
@@ -107,26 +116,37 @@ impl Member {
 
     /// One generation, from the assignment to its end.
     async fn belong(&mut self, tps: &[Tp]) -> Over {
-        let mut stage = if tps.is_empty() { Stage::Steady } else { Stage::Positions(self.positions(tps)) };
+        let had: Vec<Tp> = self.owned().into_iter().collect();
+        let new: Vec<Tp> = tps.iter().copied().filter(|tp| !had.contains(tp)).collect();
+        let gone: BTreeSet<Tp> = had.iter().copied().filter(|tp| !tps.contains(tp)).collect();
+        if !had.is_empty() {
+            // What is to go is nobody else's yet: its last commit is of this generation too.
+            self.give(&had, Vec::new());
+        }
+        let mut stage = match (gone.is_empty(), new.is_empty()) {
+            (false, _) => self.revoke(gone),
+            (true, true) => Stage::Steady,
+            (true, false) => Stage::Positions(self.positions(&new)),
+        };
         let mut alarm = Alarm::default();
         let mut beat_ms = time::monotonic_ms() + self.shared.config.heartbeat_ms;
         let desk = self.desk.clone();
         loop {
-            let wakes_ms = if let Stage::Revoking { deadline_ms } = stage { beat_ms.min(deadline_ms) } else { beat_ms };
+            let wakes_ms = if let Stage::Revoking { deadline_ms, .. } = stage { beat_ms.min(deadline_ms) } else { beat_ms };
             runtime::select! {
                 from = positions_of(&mut stage) => {
-                    self.give(tps, from);
+                    self.give(&new, from);
                     stage = Stage::Steady;
                 }
                 () = desk.revoked.notified() => {}
                 () = alarm.ring(Some(wakes_ms)) => {}
             }
-            if let Stage::Revoking { deadline_ms } = stage {
-                if desk.is_released() {
+            if let Stage::Revoking { tps, deadline_ms } = &stage {
+                if desk.is_released(tps) {
                     return Over::Rebalance;
                 }
-                if time::monotonic_ms() >= deadline_ms {
-                    self.lose();
+                if time::monotonic_ms() >= *deadline_ms {
+                    self.lose(tps);
                     return Over::Rebalance;
                 }
             }
@@ -143,13 +163,22 @@ impl Member {
                 Ok(()) => {}
                 Err(Some(over)) => return over,
                 Err(None) => match stage {
-                    Stage::Steady if !tps.is_empty() => stage = self.revoke(),
-                    // The application was told of nothing, or has nothing.
+                    Stage::Steady if self.is_eager() && !tps.is_empty() => stage = self.revoke(self.owned()),
+                    // The application was told of nothing, or has nothing, or goes on with what it has.
                     Stage::Positions(_) | Stage::Steady => return Over::Rebalance,
                     Stage::Revoking { .. } => {}
                 },
             }
         }
+    }
+
+    fn is_eager(&self) -> bool {
+        self.shared.config.assignor == Assignor::Range
+    }
+
+    /// What the application has, or will hear that it has.
+    pub(super) fn owned(&self) -> BTreeSet<Tp> {
+        self.desk.leased()
     }
 
     /// One heartbeat. `Err(None)`: a rebalance has begun.
@@ -207,15 +236,19 @@ impl Member {
         self.desk.give(ConsumerEvent::Assigned { leases: tps.iter().map(lease).collect(), from }, tps, (self.member_id.clone(), self.generation));
     }
 
-    fn revoke(&self) -> Stage {
+    fn revoke(&self, tps: BTreeSet<Tp>) -> Stage {
         let deadline_ms = time::monotonic_ms() + u64::from(self.shared.config.max_poll_interval_ms);
-        self.desk.revoke(deadline_ms);
-        Stage::Revoking { deadline_ms }
+        self.desk.revoke(tps.iter().copied().collect(), deadline_ms);
+        Stage::Revoking { tps, deadline_ms }
     }
 
     /// What is held is gone.
-    fn lose(&self) {
-        let tps = self.desk.release();
+    pub(super) fn lose_all(&self) {
+        self.lose(&self.owned());
+    }
+
+    fn lose(&self, tps: &BTreeSet<Tp>) {
+        let tps = self.desk.release(tps);
         if !tps.is_empty() {
             self.observe_revoked(tps.clone(), true);
             self.desk.tell(ConsumerEvent::Lost { tps });

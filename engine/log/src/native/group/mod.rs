@@ -1,9 +1,11 @@
-//! Membership in a group (classic protocol, eager: every rebalance takes all partitions, A51–A54). A task of its own joins, beats, and tells the desk.
+//! Membership in a group (classic protocol, A51–A54): eager, where every rebalance takes all partitions, or cooperative, where it takes those that change
+//! hands. A task of its own joins, beats, and tells the desk.
 
 mod assign;
 mod commit;
 mod join;
 mod member;
+mod sticky;
 
 pub use commit::commit;
 

@@ -106,21 +106,23 @@ impl Desk {
         self.arrived.notify_one();
     }
 
-    /// Hands partitions over. They are held from the moment the application hears of it, and fetched from its seek on.
+    /// Hands partitions over, or renews the leases of some it has. They are held from the moment the application hears of it, and fetched from its seek on.
     pub fn give(&self, assigned: ConsumerEvent, tps: &[Tp], member: (String, i32)) {
         let mut state = self.state();
-        state.leased = tps.iter().copied().collect();
+        state.leased.extend(tps);
         state.member = member;
         drop(state);
         self.tell(assigned);
     }
 
-    /// Asks the application to finish with all it was given; nothing more of it is delivered.
-    pub fn revoke(&self, deadline_ms: u64) {
-        let mut state = self.state();
-        let tps: Vec<Tp> = state.leased.iter().copied().collect();
-        state.held.retain(|tp, _| !tps.contains(tp));
-        drop(state);
+    /// What the application has of the group's, or will hear that it has.
+    pub fn leased(&self) -> BTreeSet<Tp> {
+        self.state().leased.clone()
+    }
+
+    /// Asks the application to finish with these; nothing more of them is delivered.
+    pub fn revoke(&self, tps: Vec<Tp>, deadline_ms: u64) {
+        self.state().held.retain(|tp, _| !tps.contains(tp));
         self.tell(ConsumerEvent::Revoking { tps, deadline_ms });
     }
 
@@ -135,19 +137,19 @@ impl Desk {
         (had, member)
     }
 
-    /// Takes everything back at once: which partitions the application still had.
-    pub fn release(&self) -> Vec<Tp> {
+    /// Takes these back at once: which of them the application still had.
+    pub fn release(&self, tps: &BTreeSet<Tp>) -> Vec<Tp> {
         let mut state = self.state();
-        let tps: Vec<Tp> = std::mem::take(&mut state.leased).into_iter().collect();
+        let tps: Vec<Tp> = tps.iter().copied().filter(|tp| state.leased.remove(tp)).collect();
         state.held.retain(|tp, _| !tps.contains(tp));
         // An application that was slow to hear it has nothing left to finish.
         state.events.retain(|event| !matches!(event, ConsumerEvent::Revoking { .. }));
         tps
     }
 
-    /// Has the application nothing of the group's any more?
-    pub fn is_released(&self) -> bool {
-        self.state().leased.is_empty()
+    /// Has the application none of these any more?
+    pub fn is_released(&self, tps: &BTreeSet<Tp>) -> bool {
+        self.state().leased.is_disjoint(tps)
     }
 
     /// The reader is gone.
@@ -178,7 +180,12 @@ impl Desk {
         let mut state = self.state();
         if let Some(event) = state.events.pop_front() {
             match &event {
-                ConsumerEvent::Assigned { leases, .. } => state.held.extend(leases.iter().map(|lease| (lease.tp, Held::at(None)))),
+                // Of a lease that is renewed nothing else changes.
+                ConsumerEvent::Assigned { leases, .. } => {
+                    for lease in leases {
+                        state.held.entry(lease.tp).or_insert_with(|| Held::at(None));
+                    }
+                }
                 ConsumerEvent::Revoking { tps, .. } | ConsumerEvent::Lost { tps } => state.held.retain(|tp, _| !tps.contains(tp)),
                 _ => {}
             }

@@ -1,12 +1,13 @@
 //! One tool for everything: `cargo xtask` alone is the manual, one command per file in `commands/`, one rule of `tidy` per file in `rules/`.
 //!
 //! **Architecture invariants.** `xtask` depends on no crate of the workspace, so that it builds in seconds and can judge a tree that does not compile.
-//! Checks never write sources; only `fix`, `sim keep`, `fuzz --keep` and `bench instructions --update` do. Exit codes: 0 pass, 1 a check failed, 2 usage; `sim` hands its own code on unchanged.
+//! Checks never write sources; only `fix`, `sim keep`, `fuzz --keep`, `bench instructions --update` and `conformance --write` do. Exit codes: 0 pass, 1 a check failed, 2 usage; `sim` hands its own code on unchanged.
 
 // A tool of the desk: it lives in real time, on real files.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod commands;
+mod differences;
 mod gate;
 mod instructions;
 mod kafka;
@@ -78,7 +79,7 @@ fn manual() -> String {
         "cargo xtask <command>
 
 {lines}
-Checks never write sources; only `fix`, `sim keep`, `fuzz --keep` and `bench instructions --update` do.
+Checks never write sources; only `fix`, `sim keep`, `fuzz --keep`, `bench instructions --update` and `conformance --write` do.
 Exit codes: 0 pass, 2 usage, 10 correctness, 11 liveness, 12 crash, 13 nondeterminism; 1 for any other check that failed.
 
 New here?  cargo xtask sim --seed 42            one seed: a real exchange under broker crashes, rebalances and cuts

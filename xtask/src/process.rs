@@ -23,6 +23,20 @@ pub fn code(command: &mut Command) -> Result<u8> {
     Ok(exit_code(status))
 }
 
+/// The same, and what it wrote to its standard output, line by line as it came.
+pub fn heard(command: &mut Command) -> Result<(u8, String)> {
+    use std::io::{BufRead, BufReader};
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start `{}`", line(command)))?;
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
+        let line = line?;
+        println!("{line}");
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok((exit_code(child.wait()?), text))
+}
+
 /// Becomes the command: same process id, so that its exit code, and a kill of the process somebody recorded, are the command's own.
 pub fn exec(command: &mut Command) -> Result<u8> {
     use std::os::unix::process::CommandExt;
@@ -70,6 +84,11 @@ mod tests {
     fn codes_are_handed_on_and_a_signal_reads_as_in_a_shell() {
         assert_eq!(code(&mut shell("exit 10")).unwrap(), 10);
         assert_eq!(code(&mut shell("kill -9 $$")).unwrap(), 137);
+    }
+
+    #[test]
+    fn what_was_heard_is_all_that_was_said() {
+        assert_eq!(heard(&mut shell("echo one; echo two; exit 3")).unwrap(), (3, "one\ntwo\n".to_owned()));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Bench for Real {
     }
 
     fn load(&self) -> Load {
-        Load { rounds: self.rounds, ahead: 40, pause_ms: 20 }
+        Load { rounds: self.rounds, ahead: 40, pause_ms: 50 }
     }
 
     fn fresh(&self, word: &str) -> String {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::{Command, conformance, fuzz, loom, plants, test};
+use crate::kafka::{Cluster, Version};
 use crate::world::{World, commit_hash, sim_command};
 use crate::{no_arguments, plant, process, tree};
 
@@ -46,6 +47,7 @@ const STEPS: &[Step] = &[
     step("determinism", |root| sim(root, &["meta"])),
     step("latency", latency),
     step("regressions", regressions),
+    step("kafka", kafka).unless(lacks_kafka),
     step("alarm", alarm),
     step("seeds 1..=20", |root| sim(root, &["sweep", "--seeds", "1..21"])),
     step("sweep", sweep),
@@ -150,6 +152,19 @@ fn regressions(root: &Path) -> Result<()> {
         sim(root, &["--plan", &plan])?;
     }
     Ok(())
+}
+
+/// The contract on Apache Kafka, with few faults over the workload; the nightly run has many, and the other version.
+fn kafka(_: &Path) -> Result<()> {
+    match conformance::rdkafka(Version::V3_9, None, Some("1"), false)? {
+        0 => Ok(()),
+        code => bail!("the contract on Apache Kafka exited with {code}"),
+    }
+}
+
+/// Its jars too must be to be had.
+fn lacks_kafka() -> Option<String> {
+    conformance::lacks_kafka().or_else(|| Cluster::at(Version::V3_9).fetch().err().map(|why| format!("{why:#}")))
 }
 
 fn alarm(root: &Path) -> Result<()> {

@@ -8,12 +8,13 @@ use super::Command;
 use super::kafka::take_version;
 use crate::kafka::{Cluster, Version, missing};
 use crate::world::World;
-use crate::{Usage, process, tree};
+use crate::{Usage, differences, process, tree};
 
 pub const COMMAND: Command = Command {
     name: "conformance",
     uses: &[
         ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] [NAME]"),
+        ("what differs from log to log, as heard in a run", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] --write"),
         ("kill -9 of the log amid producers and consumers", "cargo xtask conformance --log embedded --kills N"),
         ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka --kills [--version 3.9|4]"),
     ],
@@ -23,10 +24,11 @@ pub const COMMAND: Command = Command {
 fn run(arguments: &[String]) -> Result<u8> {
     let (version, words) = take_version(arguments)?;
     let mut words = words.iter().map(String::as_str);
-    let (mut log, mut only, mut kills) = (None, None, false);
+    let (mut log, mut only, mut kills, mut write) = (None, None, false, false);
     while let Some(word) = words.next() {
         match word.strip_prefix("--log") {
             None if word == "--kills" => kills = true,
+            None if word == "--write" => write = true,
             Some("") => log = words.next(),
             Some(value) if value.starts_with('=') => log = Some(&value[1..]),
             None if only.is_none() && !word.starts_with('-') => only = Some(word),
@@ -36,14 +38,14 @@ fn run(arguments: &[String]) -> Result<u8> {
     match log {
         Some("embedded") if kills => {
             let count = only.filter(|count| count.parse::<u32>().is_ok()).ok_or_else(|| Usage("--kills N: a number".to_owned()))?;
-            contract(process::cargo(), &[], &["--kills", count])
+            contract(process::cargo(), &[], &["--kills", count], None)
         }
         Some("sim") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
-        Some("embedded") => native(process::cargo(), &[], only, "20"),
-        Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7"),
+        Some("embedded") => native(process::cargo(), &[], only, "20", write.then_some("embedded")),
+        Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7", write.then_some("sim")),
         Some("rdkafka") => match lacks_kafka() {
             None if kills => kills_on_kafka(version),
-            None => rdkafka(version, only, &[]),
+            None => rdkafka(version, only, None, write),
             Some(what) => {
                 println!("conformance: skipped: {what}");
                 Ok(0)
@@ -55,14 +57,24 @@ fn run(arguments: &[String]) -> Result<u8> {
 
 /// Our own broker, in the build that this cargo makes.
 /// `rounds` of faults fly over the workload; of a simulated one under each of three seeds.
-fn native(mut cargo: std::process::Command, profile: &[&str], only: Option<&str>, rounds: &str) -> Result<u8> {
+fn native(mut cargo: std::process::Command, profile: &[&str], only: Option<&str>, rounds: &str, record: Option<&str>) -> Result<u8> {
     cargo.env("LOCKSTEP_ROUNDS", rounds);
-    contract(cargo, profile, &only.into_iter().collect::<Vec<_>>())
+    contract(cargo, profile, &only.into_iter().collect::<Vec<_>>(), record)
 }
 
-fn contract(mut cargo: std::process::Command, profile: &[&str], words: &[&str]) -> Result<u8> {
+fn contract(mut cargo: std::process::Command, profile: &[&str], words: &[&str], record: Option<&str>) -> Result<u8> {
     cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-sim", "--test", "log_conformance"]).args(profile);
-    process::code(cargo.arg("--").args(words))
+    judge(cargo.arg("--").args(words), record)
+}
+
+/// Runs a contract; keeps what the log answered as the record of this name.
+fn judge(test: &mut std::process::Command, record: Option<&str>) -> Result<u8> {
+    let Some(name) = record else { return process::code(test) };
+    let (code, said) = process::heard(test)?;
+    if code == 0 {
+        differences::write(name, &said)?;
+    }
+    Ok(code)
 }
 
 /// The exchange keeps its topics' names: it needs a cluster with nothing on it.
@@ -82,9 +94,12 @@ fn kills_on_kafka(version: Version) -> Result<u8> {
     code
 }
 
+fn finds(program: &str) -> bool {
+    Process::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
+
 /// What this machine lacks to build librdkafka, if anything, and what would help.
 pub fn lacks_build() -> Option<String> {
-    let finds = |program: &str| Process::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     (!finds("make")).then(|| "no make, which builds librdkafka; on Debian and Ubuntu: apt-get install make".to_owned())
 }
 
@@ -93,21 +108,37 @@ pub fn lacks_kafka() -> Option<String> {
     lacks_build().or_else(|| missing().map(str::to_owned))
 }
 
-/// A cluster that ran before is left running; one started here is stopped, whatever came out.
-fn rdkafka(version: Version, only: Option<&str>, settings: &[(&str, &str)]) -> Result<u8> {
+/// Rounds of faults over the workload: twenty of each kind.
+const ROUNDS: &str = "20";
+
+/// A cluster that ran before is left running; one started here is stopped, whatever came out. `rounds`: of faults, else what the caller's environment
+/// says, else all.
+pub fn rdkafka(version: Version, only: Option<&str>, rounds: Option<&str>, write: bool) -> Result<u8> {
     let cluster = Cluster::at(version);
     let ran = cluster.is_running();
-    let mut cargo = process::cargo();
-    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance"]);
+    let test = || {
+        let mut cargo = process::cargo();
+        cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance"]);
+        cargo
+    };
     // Built before the cluster is started: both at once are slow.
-    process::run(cargo.arg("--no-run"))?;
+    process::run(test().arg("--no-run"))?;
     cluster.up()?;
     let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
-    let mut cargo = process::cargo();
-    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance", "--"]);
-    let code = process::code(cargo.args(only).envs(settings.iter().copied()).env("LOCKSTEP_KAFKA", version.full()).env("LOCKSTEP_KAFKA_CONTROL", control));
+    let mut cargo = test();
+    if finds("gdb") {
+        cargo.args(["--config", UNDER_GDB]);
+    }
+    let rounds = rounds.map(str::to_owned).or_else(|| std::env::var("LOCKSTEP_ROUNDS").ok()).unwrap_or_else(|| ROUNDS.to_owned());
+    cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full()).env("LOCKSTEP_KAFKA_CONTROL", control);
+    let record = format!("rdkafka-{}", version.full());
+    let code = judge(cargo.arg("--").args(only), write.then_some(&record));
     if !ran {
         cluster.down()?;
     }
     code
 }
+
+/// librdkafka is C: where there is a gdb, a crash of it is told with the stacks of all threads. (Rust ignores the signal of a closed pipe.)
+const UNDER_GDB: &str = r#"target.'cfg(all())'.runner = ["gdb", "-nx", "-batch", "-return-child-result", "-iex", "set debuginfod enabled off",
+    "-ex", "handle SIGPIPE nostop noprint pass", "-ex", "set print thread-events off", "-ex", "run", "-ex", "thread apply all backtrace", "--args"]"#;

@@ -3,6 +3,7 @@
 mod allows;
 mod cfgs;
 mod dependencies;
+mod differences;
 mod entries;
 mod entropy;
 mod licences;
@@ -25,5 +26,17 @@ pub struct Rule {
 
 /// In alphabetical order.
 pub const fn all() -> &'static [Rule] {
-    &[allows::RULE, cfgs::RULE, dependencies::RULE, entries::RULE, entropy::RULE, licences::RULE, lists::RULE, plants::RULE, selects::RULE, words::RULE]
+    &[
+        allows::RULE,
+        cfgs::RULE,
+        dependencies::RULE,
+        differences::RULE,
+        entries::RULE,
+        entropy::RULE,
+        licences::RULE,
+        lists::RULE,
+        plants::RULE,
+        selects::RULE,
+        words::RULE,
+    ]
 }

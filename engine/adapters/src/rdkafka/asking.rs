@@ -1,9 +1,9 @@
 //! Questions and orders that go to the cluster as a whole: topics, offsets, committed positions.
 
-use super::Kafka;
 use super::errors::{reason, told};
-use super::native::{Code, Element, Event, Handle, NativeError, OFFSET_BEGINNING, Partitions, Queue, codes, element, elements};
+use super::native::{Code, Element, Event, Handle, Kind, NativeError, OFFSET_BEGINNING, Partitions, Queue, codes, element, elements};
 use super::topics::id;
+use super::{Kafka, Shared};
 use log::{Anchor, ErrorCode, Isolation, Next, Outcome, Position, Reason, TopicInfo, TopicSpec, Tp};
 use rdkafka_sys as sys;
 use runtime::time;
@@ -17,9 +17,15 @@ use tokio::sync::Notify;
 const RETRY_MS: u64 = 50;
 /// Longest single try; a broker that is gone must not use up the whole deadline.
 const TRY_MS: u64 = 3_000;
+/// librdkafka's own limit on a question for a coordinator: none, as far as it takes one. A question whose time is up before its coordinator is found
+/// is freed, and then told of the coordinator all the same: the process aborts, or reads memory that is somebody else's by then (librdkafka issues 3663
+/// and 4605, open in 2.15). So its time is never up: we stop waiting, and the handle goes with the question, which is safe.
+const COORDINATOR_MS: i32 = 3_600_000;
 
 /// What was asked.
 type Operation = sys::rd_kafka_admin_op_t;
+/// The one question of ours that goes to a coordinator.
+const FOR_COORDINATOR: Operation = Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
 
 /// Options of one call.
 struct Options(*mut sys::rd_kafka_AdminOptions_t);
@@ -43,14 +49,15 @@ impl Drop for Options {
 }
 
 /// Calls with options and a queue for the answer, waits for it. `start` makes the call, which copies all it is given.
-async fn call(handle: &Arc<Handle>, operation: Operation, until_ms: u64, start: impl FnOnce(&Options, &Queue) + Send) -> Result<Event, Reason> {
+async fn call(handle: &Arc<Handle>, operation: Operation, until_ms: u64, start: impl FnOnce(&Handle, &Options, &Queue) + Send) -> Result<Event, Reason> {
     let now_ms = time::monotonic_ms();
     let wait_ms = until_ms.saturating_sub(now_ms).clamp(1, TRY_MS);
     let notify = Arc::new(Notify::new());
     let queue = Queue::new(handle, &notify);
     {
-        let options = Options::new(handle, operation, i32::try_from(wait_ms).expect("clamped"));
-        start(&options, &queue);
+        let its_ms = if operation == FOR_COORDINATOR { COORDINATOR_MS } else { i32::try_from(wait_ms).expect("clamped") };
+        let options = Options::new(handle, operation, its_ms);
+        start(handle, &options, &queue);
     }
     // librdkafka answers at its own deadline; a little more for the way.
     let answered = time::timeout(Duration::from_millis(wait_ms + 500), async {
@@ -121,6 +128,21 @@ fn all_right(found: &[Element]) -> Result<(), Reason> {
     found.iter().find(|element| element.error != Code::NONE).map_or(Ok(()), |element| Err(reason(element.error)))
 }
 
+impl Shared {
+    fn asking(&self) -> Arc<Handle> {
+        self.asking.lock().expect("no panic under the lock").clone()
+    }
+
+    /// Another handle in place of this one, which may still have a question for a coordinator.
+    fn ask_anew(&self, asked: &Arc<Handle>) -> Result<(), Reason> {
+        let mut asking = self.asking.lock().expect("no panic under the lock");
+        if Arc::ptr_eq(&asking, asked) {
+            *asking = Handle::new(Kind::Producer, &self.config.asking()).map_err(Reason::Ended)?;
+        }
+        Ok(())
+    }
+}
+
 impl Kafka {
     pub(super) async fn look_up(&self, names: &[&str], deadline_ms: u64) -> Outcome<Vec<TopicInfo>> {
         let names: Vec<CString> = names.iter().map(|name| CString::new(*name).expect("topic names have no zero byte")).collect();
@@ -134,12 +156,12 @@ impl Kafka {
     }
 
     async fn describe(&self, names: &[CString], until_ms: u64) -> Result<Vec<TopicInfo>, Reason> {
-        let event = call(&self.shared.asking, Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, until_ms, |options, queue| {
+        let event = call(&self.shared.asking(), Operation::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, until_ms, |handle, options, queue| {
             let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
             // SAFETY: the names live over the call, which copies them; the collection is destroyed after it.
             unsafe {
                 let topics = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-                sys::rd_kafka_DescribeTopics(self.shared.asking.raw(), topics, options.0, queue.raw());
+                sys::rd_kafka_DescribeTopics(handle.raw(), topics, options.0, queue.raw());
                 sys::rd_kafka_TopicCollection_destroy(topics);
             }
         })
@@ -170,12 +192,12 @@ impl Kafka {
         if left.is_empty() {
             return Ok(());
         }
-        let event = call(&self.shared.asking, Operation::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, until_ms, |options, queue| {
+        let event = call(&self.shared.asking(), Operation::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, until_ms, |handle, options, queue| {
             // SAFETY: resources are ours, copied by the call, destroyed after it.
             unsafe {
                 let resource = |name: &CString| sys::rd_kafka_ConfigResource_new(sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC, name.as_ptr());
                 let mut resources: Vec<_> = left.iter().map(resource).collect();
-                sys::rd_kafka_DescribeConfigs(self.shared.asking.raw(), resources.as_mut_ptr(), resources.len(), options.0, queue.raw());
+                sys::rd_kafka_DescribeConfigs(handle.raw(), resources.as_mut_ptr(), resources.len(), options.0, queue.raw());
                 sys::rd_kafka_ConfigResource_destroy_array(resources.as_mut_ptr(), resources.len());
             }
         })
@@ -200,11 +222,12 @@ impl Kafka {
     }
 
     async fn try_create(&self, specs: &[TopicSpec], deadline_ms: u64) -> Outcome<()> {
-        let created = call(&self.shared.asking, Operation::RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline_ms, |options, queue| {
+        let asked = self.shared.asking();
+        let created = call(&asked, Operation::RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline_ms, |handle, options, queue| {
             // SAFETY: topics are ours, copied by the call, destroyed after it.
             unsafe {
                 let mut topics: Vec<_> = specs.iter().map(|spec| new_topic(spec)).collect();
-                sys::rd_kafka_CreateTopics(self.shared.asking.raw(), topics.as_mut_ptr(), topics.len(), options.0, queue.raw());
+                sys::rd_kafka_CreateTopics(handle.raw(), topics.as_mut_ptr(), topics.len(), options.0, queue.raw());
                 sys::rd_kafka_NewTopic_destroy_array(topics.as_mut_ptr(), topics.len());
             }
         });
@@ -247,7 +270,7 @@ impl Kafka {
 
     /// `offset`: one of the words for the start and the end.
     async fn edge(&self, tp: Tp, offset: i64, isolation: Isolation, until_ms: u64) -> Result<Position, Reason> {
-        let event = call(&self.shared.asking, Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, until_ms, |options, queue| {
+        let event = call(&self.shared.asking(), Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, until_ms, |handle, options, queue| {
             let mut list = Partitions::new();
             list.add(&self.shared.topics.name(tp), i32::try_from(tp.partition).expect("partitions are few"), offset, None);
             let level = match isolation {
@@ -257,7 +280,7 @@ impl Kafka {
             // SAFETY: the list is copied by the call. Setting the level of a ListOffsets has no error.
             unsafe {
                 sys::rd_kafka_AdminOptions_set_isolation_level(options.0, level);
-                sys::rd_kafka_ListOffsets(self.shared.asking.raw(), list.raw(), options.0, queue.raw());
+                sys::rd_kafka_ListOffsets(handle.raw(), list.raw(), options.0, queue.raw());
             }
         })
         .await?;
@@ -270,7 +293,8 @@ impl Kafka {
     /// Committed positions of a group (require stable); an element may have an error of its own.
     pub(super) async fn committed(&self, group: &str, tps: &[Tp], until_ms: u64) -> Result<Vec<Element>, Reason> {
         let group = CString::new(group).expect("group names have no zero byte");
-        let event = call(&self.shared.asking, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, until_ms, |options, queue| {
+        let asked = self.shared.asking();
+        let answer = call(&asked, FOR_COORDINATOR, until_ms, |handle, options, queue| {
             let mut list = Partitions::new();
             for tp in tps {
                 list.add(&self.shared.topics.name(*tp), i32::try_from(tp.partition).expect("partitions are few"), super::native::OFFSET_INVALID, None);
@@ -279,12 +303,15 @@ impl Kafka {
             unsafe {
                 sys::rd_kafka_AdminOptions_set_require_stable_offsets(options.0, 1);
                 let mut request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), list.raw());
-                sys::rd_kafka_ListConsumerGroupOffsets(self.shared.asking.raw(), &raw mut request, 1, options.0, queue.raw());
+                sys::rd_kafka_ListConsumerGroupOffsets(handle.raw(), &raw mut request, 1, options.0, queue.raw());
                 sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
             }
         })
-        .await?;
-        group_offsets(&event).map_err(|error| told(&error))
+        .await;
+        if let Err(Reason::Deadline) = &answer {
+            self.shared.ask_anew(&asked)?;
+        }
+        group_offsets(&answer?).map_err(|error| told(&error))
     }
 }
 
@@ -412,5 +439,77 @@ fn group_offsets(event: &Event) -> Result<Vec<Element>, NativeError> {
             all.extend(elements(sys::rd_kafka_group_result_partitions(*group)));
         }
         Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::KafkaConfig;
+    use super::*;
+    use log::history::Silent;
+
+    /// FindCoordinator's number.
+    const FIND_COORDINATOR: i16 = 10;
+
+    /// librdkafka's own pretended cluster, of one broker.
+    struct Pretended {
+        cluster: *mut sys::rd_kafka_mock_cluster_t,
+        _of: Arc<Handle>,
+    }
+
+    impl Pretended {
+        fn start() -> Pretended {
+            let of = Handle::new(Kind::Producer, &[]).expect("no settings");
+            // SAFETY: the cluster goes before its handle: see `drop`.
+            Pretended { cluster: unsafe { sys::rd_kafka_mock_cluster_new(of.raw(), 1) }, _of: of }
+        }
+
+        fn bootstrap(&self) -> String {
+            // SAFETY: a string of the cluster, which lives.
+            unsafe { CStr::from_ptr(sys::rd_kafka_mock_cluster_bootstraps(self.cluster)) }.to_string_lossy().into_owned()
+        }
+
+        /// Knows of no coordinator from now on.
+        fn hide_coordinators(&self) {
+            let errors = vec![sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 10_000];
+            // SAFETY: the array is copied.
+            unsafe { sys::rd_kafka_mock_push_request_errors_array(self.cluster, FIND_COORDINATOR, errors.len(), errors.as_ptr()) };
+        }
+
+        fn show_coordinators(&self) {
+            // SAFETY: the cluster lives.
+            unsafe { sys::rd_kafka_mock_clear_request_errors(self.cluster, FIND_COORDINATOR) };
+        }
+    }
+
+    impl Drop for Pretended {
+        fn drop(&mut self) {
+            // SAFETY: ours, destroyed once, while its handle lives.
+            unsafe { sys::rd_kafka_mock_cluster_destroy(self.cluster) };
+        }
+    }
+
+    /// A cluster that has just come up has no coordinators for some seconds. Whoever asked and stopped waiting is told of one later: of that the process
+    /// died. What is read then was freed, and need not have changed by then; of so many questions one at least finds it so.
+    #[tokio::test]
+    async fn a_coordinator_that_is_found_too_late_does_no_harm() {
+        let cluster = Pretended::start();
+        let kafka = Kafka::new(KafkaConfig::new("test", cluster.bootstrap()), Arc::new(Silent)).expect("the settings are known");
+        let tps = [Tp { topic: log::TopicId(1), partition: 0 }];
+        kafka.shared.topics.learn(TopicInfo { id: tps[0].topic, name: "topic".to_owned(), partitions: 1 });
+        let first = kafka.shared.asking();
+        cluster.hide_coordinators();
+        let open = |kafka: Kafka| async move { kafka.committed("group", &tps, time::monotonic_ms() + 10).await };
+        let questions: Vec<_> = (0..50).map(|_| tokio::spawn(open(kafka.clone()))).collect();
+        for question in questions {
+            assert_eq!(question.await.expect("no panic"), Err(Reason::Deadline));
+        }
+        assert!(!Arc::ptr_eq(&first, &kafka.shared.asking()), "a question left open takes its handle with it");
+        cluster.show_coordinators();
+        // The first handle still lives, and comes to its open questions before this one.
+        *kafka.shared.asking.lock().expect("no panic under the lock") = first;
+        let until_ms = time::monotonic_ms() + 30_000;
+        let answer = persist(until_ms, || kafka.committed("group", &tps, until_ms)).await.expect("there is a coordinator now");
+        assert_eq!(answer.iter().map(position_of).collect::<Vec<_>>(), [None]);
     }
 }

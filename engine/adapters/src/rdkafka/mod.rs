@@ -20,6 +20,7 @@
 //! | commit in doubt | any EndTxn without a definite answer is `InDoubt` and takes the handle with it, also where librdkafka says "abortable" |
 //! | topic incarnation | DescribeTopics; its 128-bit id is folded into 64 bits |
 //! | nothing expires | topics are created with `retention.ms=-1`: found when a machine's first records, stamped 1970, were deleted after seconds |
+//! | questions for a coordinator | never time out in librdkafka, which frees one whose time is up and answers it all the same; left open, they take their handle with them |
 //! | durability | `min.insync.replicas` and the replica count of every topic are read back before it is used |
 //!
 //! # What remains different from the embedded log
@@ -79,8 +80,8 @@ struct Shared {
     topics: Topics,
     /// Topics whose `min.insync.replicas` was seen to be enough.
     checked: Mutex<BTreeSet<String>>,
-    /// Asks what changes nothing, and creates topics.
-    asking: Arc<Handle>,
+    /// Asks what changes nothing, and creates topics. Replaced after a question that was left open.
+    asking: Mutex<Arc<Handle>>,
     /// Numbers operations and readers; begins at a random place, so that two clients, or two lives, do not meet.
     numbers: AtomicU64,
 }
@@ -88,7 +89,7 @@ struct Shared {
 impl Kafka {
     /// A client; it connects in the background. `Err`: a setting that librdkafka does not take, in its words.
     pub fn new(config: KafkaConfig, observer: SharedObserver) -> Result<Kafka, String> {
-        let asking = Handle::new(Kind::Producer, &config.asking())?;
+        let asking = Mutex::new(Handle::new(Kind::Producer, &config.asking())?);
         let first = runtime::rng::Rng::of_node("log client").next_u64() >> 1 & !0xffff_ffff;
         let shared = Shared { config, observer, topics: Topics::default(), checked: Mutex::default(), asking, numbers: AtomicU64::new(first) };
         Ok(Kafka { shared: Arc::new(shared) })

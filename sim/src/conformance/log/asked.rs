@@ -37,6 +37,7 @@ pub fn verdict(response: &Response) -> Result<(), ErrorCode> {
     match response {
         Response::Error(why) => Err(*why),
         Response::Produce { partitions } => partitions[0].1.map(drop),
+        Response::ListOffsets { partitions } => partitions[0].1.map(drop),
         Response::AddPartitionsToTxn { partitions } | Response::OffsetCommit { partitions } | Response::TxnOffsetCommit { partitions } => partitions[0].1,
         _ => Ok(()),
     }

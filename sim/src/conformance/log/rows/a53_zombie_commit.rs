@@ -5,6 +5,7 @@ use super::super::Bench;
 use super::super::asked::{CoordinatorKind, ErrorCode, Request, Response, Tp, committed, coordinator, topic, verdict};
 use super::super::support::began;
 use super::a57_commit_without_a_generation::commit;
+use super::{answered, verdict_in_words};
 use std::sync::Arc;
 
 const PROTOCOL: &str = "range";
@@ -43,12 +44,20 @@ pub async fn a_commit_of_an_elder_generation_or_a_former_member_is_refused<B: Be
     assert_eq!(commit(&*bench, &group, elder, &member, owned, 3).await, Ok(()));
     let (same, younger) = join(&*bench, &group, &member).await;
     assert_eq!((&same, younger), (&member, elder + 1));
-    assert_eq!(commit(&*bench, &group, elder, &member, owned, 4).await, Err(ErrorCode::IllegalGeneration));
-    assert_eq!(commit(&*bench, &group, younger, "a stranger", owned, 4).await, Err(ErrorCode::UnknownMemberId));
-    assert_eq!(commit(&*bench, &group, younger, &member, not_owned, 9).await, Ok(()), "the fence is the group's");
+    let elder_s = commit(&*bench, &group, elder, &member, owned, 4).await;
+    answered("A53", "a member's commit with the generation before", &verdict_in_words(&elder_s));
+    assert_eq!(elder_s, Err(ErrorCode::IllegalGeneration));
+    let stranger_s = commit(&*bench, &group, younger, "a stranger", owned, 4).await;
+    answered("A53", "a stranger's commit", &verdict_in_words(&stranger_s));
+    assert_eq!(stranger_s, Err(ErrorCode::UnknownMemberId));
+    let not_owner_s = commit(&*bench, &group, younger, &member, not_owned, 9).await;
+    answered("A53", "a member's commit of a partition that it does not own", &verdict_in_words(&not_owner_s));
+    assert_eq!(not_owner_s, Ok(()), "the fence is the group's");
     let leave = Request::LeaveGroup { group: group.clone(), member_id: member.clone(), instance_id: None };
     assert_eq!(verdict(&coordinator(&*bench, CoordinatorKind::Group, &group, leave).await), Ok(()));
-    assert_eq!(commit(&*bench, &group, younger, &member, owned, 5).await, Err(ErrorCode::UnknownMemberId));
+    let former_s = commit(&*bench, &group, younger, &member, owned, 5).await;
+    answered("A53", "a former member's commit", &verdict_in_words(&former_s));
+    assert_eq!(former_s, Err(ErrorCode::UnknownMemberId));
     assert_eq!(committed(&*bench, &group, owned, true).await, Ok(Some(3)));
     assert_eq!(committed(&*bench, &group, not_owned, true).await, Ok(Some(9)));
 }

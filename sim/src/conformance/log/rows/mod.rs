@@ -10,3 +10,20 @@ pub mod a40_visibility_after_the_end;
 pub mod a41_an_end_that_comes_twice;
 pub mod a53_zombie_commit;
 pub mod a57_commit_without_a_generation;
+
+use super::asked::ErrorCode;
+use std::fmt::Debug;
+
+/// Tells what this log answered to a question of a row. `cargo xtask conformance --write` keeps these lines, and makes of them the table of what differs
+/// from log to log; so a question has the same words everywhere, and an answer none that differ from run to run.
+fn answered(row: &str, question: &str, answer: &str) {
+    println!("        {row} | {question} | {answer}");
+}
+
+/// In words; what was taken is taken wherever it landed.
+fn verdict_in_words<T: Debug>(verdict: &Result<T, ErrorCode>) -> String {
+    match verdict {
+        Ok(_) => "taken".to_owned(),
+        Err(why) => format!("{why:?}"),
+    }
+}

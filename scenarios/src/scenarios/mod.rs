@@ -59,7 +59,7 @@ pub fn by_name(name: &str) -> Option<&'static Scenario> {
 /// The scenario that a seed draws.
 pub fn of_seed(seed: u64) -> &'static Scenario {
     let total: u64 = ALL.iter().map(|scenario| scenario.weight).sum();
-    let mut at = Rng::keyed(seed, &["scenario"]).below(total);
+    let mut at = Rng::keyed(seed, &["scenario of the seed"]).below(total);
     for scenario in ALL {
         if at < scenario.weight {
             return scenario;
@@ -145,6 +145,15 @@ mod tests {
             plan.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         }
         assert_eq!(drawn.len(), ALL.len(), "every scenario is drawn");
+    }
+
+    /// Who types the README's first command watches brokers crash, links cut and groups rebalanced.
+    #[test]
+    fn the_first_seed_that_anybody_runs_shows_what_this_is_for() {
+        let plan = plan(of_seed(42), 42, "test");
+        for kind in ["broker_crash", "partition", "rebalance"] {
+            assert!(plan.kinds().get(kind).is_some_and(|count| *count >= 2), "{kind}: {:?}", plan.kinds());
+        }
     }
 
     #[test]

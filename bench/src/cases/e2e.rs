@@ -31,6 +31,7 @@ fn run(options: &Options, sheet: &mut Sheet) -> Result<()> {
     );
     sheet.condition("", "one process, four partitions, embedded log synced before it answers, transactions on; the answer comes when the order is durable");
     sheet.condition("sync", format!("{}; {SYNCS} before and behind each rate, median", Disk::METHOD));
+    sheet.condition("", "how many syncs an order that is alone waits for, one after another, is counted in simulated time: scenarios/tests/syncs.rs");
     let folder = std::env::temp_dir().join(format!("lockstep-e2e-{}", std::process::id()));
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let measured = measure(&folder, seconds, options.repetitions(5, 2), sheet);

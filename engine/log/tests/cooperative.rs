@@ -1,4 +1,5 @@
-//! Cooperative rebalances over real cores (A54): what stays with a member is read on without a break, what changes hands does so in two rounds.
+//! Cooperative rebalances over real cores (A54, A56): what stays with a member is read on without a break, and nobody has what another has not given up;
+//! whether the group's leader divides, in two rounds, or the coordinator, member by member.
 
 mod support;
 
@@ -148,7 +149,11 @@ async fn a54_a_renewed_lease_commits_and_the_one_before_does_not() {
     until(&mut [&mut first], "alone", |members| members[0].values.len() == 4).await;
     let at = [(topic.tp(0), first.positions[&topic.tp(0)])];
     let mut second = Member::join(&log, &topic).await;
-    until(&mut [&mut first, &mut second], "shared", |members| members.iter().all(|member| member.held().len() == 2)).await;
+    until(&mut [&mut first, &mut second], "shared, and all leases are of one generation", |members| {
+        let newest = members.iter().flat_map(|member| member.leases.values()).map(|lease| lease.generation).max();
+        members.iter().all(|member| member.held().len() == 2 && member.leases.values().all(|lease| Some(lease.generation) == newest))
+    })
+    .await;
     let old = first.superseded.iter().find(|lease| lease.tp == topic.tp(0)).expect("renewed");
     let late = first.reader.commit(old.proof(), &at, soon(5_000)).await;
     assert_eq!(late, Outcome::NotDone(Reason::Answered(ErrorCode::IllegalGeneration)));
@@ -187,4 +192,75 @@ async fn a54_an_eager_member_is_not_let_into_a_cooperative_group() {
         .expect("a reader");
     let told = eager.next(soon(5_000)).await;
     assert!(matches!(told, ConsumerEvent::Fatal(Reason::Answered(ErrorCode::InconsistentGroupProtocol))), "{told:?}");
+}
+
+fn by_the_coordinator(config: &mut ClientConfig) {
+    config.assignor = Assignor::Coordinator;
+}
+
+#[tokio::test]
+async fn a56_partitions_move_one_member_at_a_time_with_their_positions_and_what_stays_is_never_taken() {
+    let cluster = Cluster::embedded(Arc::new(MemoryDisk::default())).await;
+    let log = cluster.client_with(by_the_coordinator);
+    let topic = cluster.topic(&log, "work", 4).await;
+    fill(&log, &topic, 0..8).await;
+    let mut first = Member::join(&log, &topic).await;
+    until(&mut [&mut first], "alone", |members| members[0].held().len() == 4 && members[0].values.len() == 8).await;
+    let mut second = Member::join(&log, &topic).await;
+    until(&mut [&mut first, &mut second], "shared", |members| members.iter().all(|member| member.held().len() == 2)).await;
+    assert_eq!((first.held(), second.held()), (vec![0, 1], vec![2, 3]));
+    let revoked: Vec<u32> = first.revoked.iter().map(|tp| tp.partition).collect();
+    assert_eq!((revoked, &first.lost), (vec![2, 3], &Vec::new()), "only what changes hands was taken");
+    fill(&log, &topic, 8..16).await;
+    until(&mut [&mut first, &mut second], "their shares", |members| members[0].values.len() == 12 && members[1].values.len() == 4).await;
+    let at: Vec<(Tp, Position)> = second.positions.iter().map(|(tp, position)| (*tp, *position)).collect();
+    assert_eq!(second.reader.commit(second.leases[&at[0].0].proof(), &at, soon(5_000)).await, Outcome::Done(()));
+    second.reader.leave().await;
+    until(&mut [&mut first], "alone again", |members| members[0].held().len() == 4).await;
+    fill(&log, &topic, 16..20).await;
+    until(&mut [&mut first], "all that is left", |members| members[0].values.len() == 16).await;
+    assert_eq!(first.lost, [], "nothing was taken without a word");
+}
+
+#[tokio::test]
+async fn a56_a_lease_of_an_earlier_member_epoch_is_stale_and_its_renewal_commits() {
+    let cluster = Cluster::embedded(Arc::new(MemoryDisk::default())).await;
+    let log = cluster.client_with(by_the_coordinator);
+    let topic = cluster.topic(&log, "work", 4).await;
+    let mut first = Member::join(&log, &topic).await;
+    fill(&log, &topic, 0..4).await;
+    until(&mut [&mut first], "alone", |members| members[0].values.len() == 4).await;
+    let at = [(topic.tp(0), first.positions[&topic.tp(0)])];
+    let mut second = Member::join(&log, &topic).await;
+    until(&mut [&mut first, &mut second], "shared and told", |members| {
+        members.iter().all(|member| member.held().len() == 2) && members[0].superseded.iter().any(|lease| lease.tp.partition == 0)
+    })
+    .await;
+    let old = first.superseded.iter().find(|lease| lease.tp == topic.tp(0)).expect("renewed");
+    assert_eq!(first.reader.commit(old.proof(), &at, soon(5_000)).await, Outcome::NotDone(Reason::Answered(ErrorCode::StaleMemberEpoch)));
+    assert_eq!(first.reader.commit(first.leases[&topic.tp(0)].proof(), &at, soon(5_000)).await, Outcome::Done(()));
+}
+
+#[tokio::test]
+async fn a56_a_group_goes_on_after_its_coordinator_was_killed_and_who_stalls_loses_its_partitions() {
+    let mut cluster = Cluster::embedded(Arc::new(MemoryDisk::default())).await;
+    let log = cluster.client_with(|config| {
+        by_the_coordinator(config);
+        config.session_timeout_ms = 1_500;
+        config.max_poll_interval_ms = 1_500;
+    });
+    let topic = cluster.topic(&log, "work", 2).await;
+    let (mut first, mut second) = (Member::join(&log, &topic).await, Member::join(&log, &topic).await);
+    until(&mut [&mut first, &mut second], "shared", |members| members.iter().all(|member| member.held().len() == 1)).await;
+    let before = first.held();
+    (first.revoked, second.revoked) = (Vec::new(), Vec::new());
+    cluster.kill(0).await;
+    cluster.restart(0);
+    fill(&log, &topic, 0..4).await;
+    until(&mut [&mut first, &mut second], "both go on", |members| members.iter().all(|member| member.values.len() == 2)).await;
+    assert_eq!((first.held(), &first.lost, &first.revoked), (before, &vec![], &vec![]), "the division was in the log");
+    // The second asks for nothing any more: it leaves by itself.
+    until(&mut [&mut first], "the heir", |members| members[0].held().len() == 2).await;
+    second.turn(1_000).await;
+    assert_eq!(second.lost.len(), 1, "told of its loss first of all");
 }

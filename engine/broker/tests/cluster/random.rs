@@ -4,7 +4,7 @@
 use crate::client::{ALL, idempotent};
 use crate::world::{VOTERS, World};
 use broker::protocol::CONTROLLER;
-use broker::{Batch, BrokerConfig, ControllerConfig, ErrorCode, FsyncPolicy, NodeId, Request, RequestId, Response, Tp};
+use broker::{Batch, BrokerConfig, ControllerConfig, ErrorCode, FsyncPolicy, NodeId, Note, Request, RequestId, Response, Tp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A producer that sends one batch at a time and repeats it until it knows.
@@ -80,11 +80,11 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, controllers: &[NodeId]) -> Self {
+    fn new(seed: u64, controllers: &[NodeId], controller: ControllerConfig) -> Self {
         let segment_bytes = if seed.is_multiple_of(3) { 500 } else { 1 << 20 };
         let fsync = if seed.is_multiple_of(4) { FsyncPolicy::Always } else { FsyncPolicy::Never };
         let config = BrokerConfig { segment_bytes, fsync, controllers: controllers.to_vec(), ..BrokerConfig::new(1, "unset") };
-        let mut world = World::with_configs(seed, 3, config, ControllerConfig::default());
+        let mut world = World::with_configs(seed, 3, config, controller);
         let topic = world.create_topic("orders", 2, 3, 2);
         let tps: Vec<Tp> = (0..2).map(|partition| Tp { topic, partition }).collect();
         let client = |id: i64| Client { id, tp: tps[id as usize % 2], next_sequence: 0, in_flight: None, batch: None, acknowledged: Vec::new(), sent: 0 };
@@ -218,8 +218,8 @@ impl Run {
     }
 }
 
-fn run(seed: u64, controllers: &[NodeId]) -> (usize, u64) {
-    let mut run = Run::new(seed, controllers);
+fn run(seed: u64, controllers: &[NodeId], controller: ControllerConfig) -> (usize, u64, usize) {
+    let mut run = Run::new(seed, controllers, controller);
     for _ in 0..200 {
         run.clients.iter_mut().for_each(|client| client.poll(&mut run.world));
         if run.world.rng.chance(3) {
@@ -230,7 +230,9 @@ fn run(seed: u64, controllers: &[NodeId]) -> (usize, u64) {
     }
     run.settle();
     run.check();
-    (run.clients.iter().map(|client| client.acknowledged.len()).sum(), run.world.steps)
+    let said = |(_, note): &&(NodeId, Note)| matches!(note, Note::EligibleLeadersChanged { eligible, .. } if !eligible.is_empty());
+    let eligible = run.world.notes.iter().filter(said).count();
+    (run.clients.iter().map(|client| client.acknowledged.len()).sum(), run.world.steps, eligible)
 }
 
 fn seeds() -> std::ops::Range<u64> {
@@ -241,26 +243,35 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_moved() {
-    over_seeds(&[CONTROLLER]);
+    over_seeds(&[CONTROLLER], ControllerConfig::default());
 }
 
 #[test]
 fn nor_with_a_quorum_of_controllers() {
-    over_seeds(&VOTERS);
+    over_seeds(&VOTERS, ControllerConfig::default());
 }
 
-fn over_seeds(controllers: &[NodeId]) {
-    let (mut acknowledged, mut steps) = (0, 0);
+#[test]
+fn nor_with_eligible_leader_replicas() {
+    for controllers in [&[CONTROLLER][..], &VOTERS] {
+        over_seeds(controllers, ControllerConfig { eligible_leaders_version: 1, ..ControllerConfig::default() });
+    }
+}
+
+fn over_seeds(controllers: &[NodeId], controller: ControllerConfig) {
+    let (mut acknowledged, mut steps, mut eligible) = (0, 0, 0);
     let all = seeds();
     for seed in all.clone() {
-        let result = std::panic::catch_unwind(|| run(seed, controllers));
-        let (of_seed, steps_of_seed) = result.unwrap_or_else(|panic| {
+        let result = std::panic::catch_unwind(|| run(seed, controllers, controller));
+        let (of_seed, steps_of_seed, eligible_of_seed) = result.unwrap_or_else(|panic| {
             println!("seed {seed}");
             std::panic::resume_unwind(panic)
         });
         acknowledged += of_seed;
         steps += steps_of_seed;
+        eligible += eligible_of_seed;
     }
-    println!("{} seeds, {acknowledged} batches acknowledged, {steps} steps", all.end - all.start);
+    println!("{} seeds, {acknowledged} batches acknowledged, {steps} steps, {eligible} times a replica became eligible", all.end - all.start);
+    assert_eq!(eligible > 0, controller.eligible_leaders_version > 0);
     assert!(acknowledged as u64 >= 20 * (all.end - all.start), "only {acknowledged} batches were acknowledged");
 }

@@ -11,6 +11,8 @@ pub enum Assignor {
     Range,
     /// Everybody keeps, and goes on with, what it had; what changes hands is given up in a first round and handed over in a second (KIP-429).
     CooperativeSticky,
+    /// The coordinator divides, and hands over one partition at a time (KIP-848, A56). Session and heartbeats are as the broker is set.
+    Coordinator,
 }
 
 /// A client's settings. The defaults are the "safe" options of Jepsen's Kafka client with timeouts scaled down (`kafka.md` B.2).

@@ -1,4 +1,4 @@
-//! The group coordinator: classic consumer groups and committed offsets (A46, A47, A51–A53, A55, A57–A60).
+//! The group coordinator: consumer groups, classic ones and those that it divides itself, and committed offsets (A46, A47, A51–A60).
 //!
 //! Membership and rebalances live in memory: a failover loses the one in flight, and sessions restart in full (A59). Assignments and offsets are records
 //! of the coordinator's partition ([`record`]); nobody is told of one before it is below the high watermark.

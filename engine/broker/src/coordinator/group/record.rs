@@ -4,8 +4,8 @@
 //! | key | value |
 //! |---|---|
 //! | 0, group, topic id, partition | 0, offset, leader epoch or none, wall clock of the commit: a committed offset; in a transactional batch it takes force with the commit marker |
-//! | 2, group | 2, group epoch, members with epoch, subscription, target, and what they have and are to give up: a group that the coordinator divides |
 //! | 1, group | 1, generation, assignor, leader, members with their subscriptions and assignments: the generation this group was last Stable in, or empty |
+//! | 2, group | 2, group epoch, members with epoch, subscription, target, and what they have and are to give up: a group that the coordinator divides |
 
 use super::consumer::Consumer;
 use super::offsets::Stored;

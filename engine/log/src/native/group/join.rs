@@ -76,6 +76,7 @@ impl Member {
     fn protocol(&self) -> (String, Bytes) {
         match self.shared.config.assignor {
             Assignor::Range => (RANGE.to_owned(), encode_topics(&self.topics)),
+            Assignor::Coordinator => unreachable!("such a member joins by its heartbeats"),
             Assignor::CooperativeSticky => {
                 let owned = self.owned().into_iter().collect();
                 (COOPERATIVE_STICKY.to_owned(), Claim { topics: self.topics.clone(), owned, generation: self.given_in }.encode())

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 /// The member's task.
 pub struct Member {
     pub(super) shared: Arc<Shared>,
-    desk: Arc<Desk>,
+    pub(super) desk: Arc<Desk>,
     pub(super) coordinator: Coordinator,
     pub(super) group: String,
     pub(super) topics: Vec<String>,
@@ -91,15 +91,23 @@ impl Member {
         }
     }
 
-    async fn live(&mut self) -> Ended {
-        loop {
-            while self.is_idle() {
-                if !self.owned().is_empty() {
-                    self.leave().await;
-                    self.lose_all();
-                }
-                time::sleep_until_ms(time::monotonic_ms() + self.shared.config.heartbeat_ms).await;
+    /// Waits until the application asks for events (A52).
+    pub(super) async fn await_polls(&mut self) {
+        while self.is_idle() {
+            if !self.owned().is_empty() {
+                self.leave().await;
+                self.lose_all();
             }
+            time::sleep_until_ms(time::monotonic_ms() + self.shared.config.heartbeat_ms).await;
+        }
+    }
+
+    async fn live(&mut self) -> Ended {
+        if self.shared.config.assignor == Assignor::Coordinator {
+            return self.live_divided().await;
+        }
+        loop {
+            self.await_polls().await;
             let tps = match self.join().await {
                 Ok(Joined { tps }) => tps,
                 Err(ended) => return ended,
@@ -206,7 +214,7 @@ impl Member {
     }
 
     /// Asks what the group has committed (A46). A pending transaction is not waited for: only who takes over can end it before its timeout.
-    fn positions(&self, tps: &[Tp]) -> BoxFuture<'static, Vec<(Tp, StartPoint)>> {
+    pub(super) fn positions(&self, tps: &[Tp]) -> BoxFuture<'static, Vec<(Tp, StartPoint)>> {
         let (shared, group, tps) = (self.shared.clone(), self.group.clone(), tps.to_vec());
         Box::pin(async move {
             let mut coordinator = Coordinator::new(CoordinatorKind::Group, group.clone(), shared.cluster.links());
@@ -222,7 +230,7 @@ impl Member {
         })
     }
 
-    fn give(&self, tps: &[Tp], from: Vec<(Tp, StartPoint)>) {
+    pub(super) fn give(&self, tps: &[Tp], from: Vec<(Tp, StartPoint)>) {
         let lease = |tp: &Tp| Lease {
             tp: *tp,
             group: self.group.clone(),
@@ -247,7 +255,7 @@ impl Member {
         self.lose(&self.owned());
     }
 
-    fn lose(&self, tps: &BTreeSet<Tp>) {
+    pub(super) fn lose(&self, tps: &BTreeSet<Tp>) {
         let tps = self.desk.release(tps);
         if !tps.is_empty() {
             self.observe_revoked(tps.clone(), true);
@@ -266,15 +274,19 @@ impl Member {
     }
 
     /// Has the application not asked for an event for too long?
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         time::monotonic_ms() > self.polled_ms.load(Ordering::Relaxed).saturating_add(u64::from(self.shared.config.max_poll_interval_ms))
     }
 
-    async fn leave(&mut self) {
+    pub(super) async fn leave(&mut self) {
         if self.member_id.is_empty() {
             return;
         }
-        let request = Request::LeaveGroup { group: self.group.clone(), member_id: std::mem::take(&mut self.member_id), instance_id: self.instance_id.clone() };
+        let (group, member_id, instance_id) = (self.group.clone(), std::mem::take(&mut self.member_id), self.instance_id.clone());
+        let request = match self.shared.config.assignor {
+            Assignor::Coordinator => Self::last_beat(group, member_id, instance_id),
+            Assignor::Range | Assignor::CooperativeSticky => Request::LeaveGroup { group, member_id, instance_id },
+        };
         let deadline_ms = time::monotonic_ms() + self.shared.config.request_timeout_ms;
         // Unheard, the session times out.
         let _ = before(deadline_ms, self.coordinator.ask(&self.shared.cluster, &request, 0)).await;

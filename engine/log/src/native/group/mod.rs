@@ -1,8 +1,9 @@
 //! Membership in a group (classic protocol, A51–A54): eager, where every rebalance takes all partitions, or cooperative, where it takes those that change
-//! hands. A task of its own joins, beats, and tells the desk.
+//! hands; or the protocol in which the coordinator divides (A56). A task of its own joins, beats, and tells the desk.
 
 mod assign;
 mod commit;
+mod divided;
 mod join;
 mod member;
 mod sticky;

@@ -89,7 +89,7 @@ struct Shared {
 impl Kafka {
     /// A client; it connects in the background. `Err`: a setting that librdkafka does not take, in its words.
     pub fn new(config: KafkaConfig, observer: SharedObserver) -> Result<Kafka, String> {
-        let asking = Mutex::new(Handle::new(Kind::Producer, &config.asking())?);
+        let asking = Mutex::new(Handle::new(Kind::Consumer, &config.asking())?);
         let first = runtime::rng::Rng::of_node("log client").next_u64() >> 1 & !0xffff_ffff;
         let shared = Shared { config, observer, topics: Topics::default(), checked: Mutex::default(), asking, numbers: AtomicU64::new(first) };
         Ok(Kafka { shared: Arc::new(shared) })

@@ -18,9 +18,13 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use wire::Side;
 
 const KILLS: u64 = 6;
+
+/// How long it may say nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A member of this build, in the groups of the exchange's own, for as long as the test goes on.
 fn join<S: Service + Clone>(log: impl LogPort, service: S) {
@@ -32,7 +36,7 @@ fn join<S: Service + Clone>(log: impl LogPort, service: S) {
             if let Err(why) = transact::run(log.clone(), service.clone(), config.clone(), Arc::new(Silent), stop).await {
                 eprintln!("{}: {why}", config.instance);
             }
-            runtime::time::sleep(std::time::Duration::from_millis(200)).await;
+            runtime::time::sleep(Duration::from_millis(200)).await;
         }
     });
 }
@@ -47,11 +51,20 @@ fn of_build(path: &std::ffi::OsStr, command: &Command) -> Command {
 /// Starts it, and waits until it says so.
 fn until_it_says(mut command: Command, what: &str) -> Child {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
-    let line = said.find(|line| line.as_ref().is_ok_and(|line| line.contains(what)));
-    assert!(line.is_some(), "it ended, and did not say: {what}");
-    // Whatever else it says goes nowhere, and does not stop it.
-    std::thread::spawn(move || said.for_each(drop));
+    let said = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let (heard, lines) = std::sync::mpsc::channel();
+    // Goes on to the end: a pipe that nobody reads would stop it.
+    std::thread::spawn(move || said.map_while(Result::ok).for_each(|line| drop(heard.send(line))));
+    let mut all = Vec::new();
+    while !all.last().is_some_and(|line: &String| line.contains(what)) {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => all.push(line),
+            Err(_) => {
+                let _it_may_have_ended = child.kill();
+                panic!("it did not say: {what}; but {all:?}");
+            }
+        }
+    }
     child
 }
 
@@ -70,7 +83,7 @@ async fn two_builds_live_together_and_the_elder_refuses_a_younger_frame() {
     join(log("matching_engine-9"), MatchingService::fast(1 << 20, 1 << 18));
     drop(together);
     let lives = AtomicU64::new(0);
-    let in_turns = || if lives.fetch_add(1, Ordering::Relaxed) % 2 == 0 { of_build(&next, &place.up()) } else { place.up() };
+    let in_turns = || if lives.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { of_build(&next, &place.up()) } else { place.up() };
     nothing_is_lost_or_done_twice(&place, KILLS, &log("check"), in_turns).await;
     assert!(lives.into_inner() > KILLS, "each had its turns");
     members.shutdown_background();

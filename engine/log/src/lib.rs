@@ -9,6 +9,8 @@
 //!
 //! **Architecture invariants.** No retry past the deadline given, no auto commit, no auto reset, no auto create, no delivery after revoke. Nothing
 //! here knows of orders.
+//!
+#![doc = include_str!("differences.md")]
 
 pub mod history;
 pub mod host;

@@ -3,8 +3,8 @@
 //!
 //! A machine ignores a tick that is not later: a crash halfway, two clocks, or a repeat change nothing.
 
-use crate::runner::ServiceError;
 use crate::runner::restore::{end_of, replay};
+use crate::runner::{ServiceError, frame_of};
 use log::{ConsumerEvent, Isolation, LogPort, Outcome, Producer, Reader, Record, Subscription, TopicInfo, Tp};
 use runtime::task::Stop;
 use runtime::time::{monotonic_ms, now_ms, sleep};
@@ -131,16 +131,19 @@ fn record(time_ms: u64, body: Body) -> Record {
 /// The last tick of `system_ticks-0`, or the zeroth if there is none.
 async fn last_tick<L: LogPort>(log: &L, ticks: Tp) -> Result<SystemTick, ServiceError> {
     let end = end_of(log, ticks, monotonic_ms() + 5_000).await?;
-    let mut last = SystemTick { sequence: 0, time_ms: 0 };
+    let (mut last, mut failed) = (SystemTick { sequence: 0, time_ms: 0 }, None);
     replay(log, ticks, log::Position::START, end.next, |records| {
         for record in records {
-            if let Some(Ok((_, Body::SystemTick(tick)))) = record.value.as_deref().map(wire::frame::decode)
-                && tick.time_ms > last.time_ms
-            {
-                last = tick;
+            match frame_of(record) {
+                Ok(Some((_, Body::SystemTick(tick)))) if tick.time_ms > last.time_ms => last = tick,
+                Ok(_) => {}
+                Err(why) => {
+                    failed = failed.take().or(Some(why));
+                    return;
+                }
             }
         }
     })
     .await?;
-    Ok(last)
+    failed.map_or(Ok(last), Err)
 }

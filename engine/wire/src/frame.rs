@@ -14,7 +14,8 @@
 //! | 40 | correlation | 16 bytes | |
 //! | 56 | log time | u64 | ms, time of the machine |
 //!
-//! All little-endian.
+//! All little-endian. Version, length and checksum stand in the same place in every version to come, and the checksum covers the same: so a build knows a
+//! frame of a newer one from a record that is no frame at all. The first it must not pass over; it refuses it, and whoever reads it stops there.
 
 use crate::{AccountCommand, AccountEvent, Correlation, OrderCommand, OrderEvent, SystemTick, TradeList};
 use bytes::Bytes;
@@ -83,9 +84,15 @@ pub enum FrameError {
         /// Bytes there are.
         len: usize,
     },
-    /// Version is not ours (an older one is upcast, a newer one refused).
-    #[error("version {version}: this build reads {VERSION}")]
+    /// No frame: no build of ours wrote this version so.
+    #[error("version {version}: this build reads 1 to {VERSION}")]
     Version {
+        /// What stands there.
+        version: u16,
+    },
+    /// A whole frame, of a version younger than this build.
+    #[error("a frame of version {version}, written by a newer build: this build reads versions 1 to {VERSION}")]
+    Newer {
         /// What stands there.
         version: u16,
     },
@@ -149,22 +156,28 @@ pub fn decode(value: &[u8]) -> Result<(Stamp, Body), FrameError> {
     };
     let version = u16::from_le_bytes(at(header, 0));
     if version != VERSION {
-        return Err(FrameError::Version { version });
+        let is_newer = version > VERSION && is_whole(header, archive.len(), value).is_ok();
+        return Err(if is_newer { FrameError::Newer { version } } else { FrameError::Version { version } });
     }
     let kind = u16::from_le_bytes(at(header, 2));
     if !(1..=KIND_MAX).contains(&kind) {
         return Err(FrameError::Kind { kind });
     }
+    is_whole(header, archive.len(), value)?;
+    Ok((stamp_of(header), Body::from_archive(kind, archive)?))
+}
+
+/// Length and checksum, alike in every version.
+fn is_whole(header: &[u8], actual: usize, value: &[u8]) -> Result<(), FrameError> {
     let len = u32::from_le_bytes(at(header, 4));
-    if usize::try_from(len).ok() != Some(archive.len()) {
-        return Err(FrameError::Length { len, actual: archive.len() });
+    if usize::try_from(len).ok() != Some(actual) {
+        return Err(FrameError::Length { len, actual });
     }
-    let crc = u32::from_le_bytes(at(header, CRC_AT));
-    let actual = checksum(value);
+    let (crc, actual) = (u32::from_le_bytes(at(header, CRC_AT)), checksum(value));
     if crc != actual {
         return Err(FrameError::Checksum { crc, actual });
     }
-    Ok((stamp_of(header), Body::from_archive(kind, archive)?))
+    Ok(())
 }
 
 /// Offset of the checksum in the header.

@@ -54,6 +54,25 @@ fn another_version_is_refused_before_anything_else_is_read() {
     }
 }
 
+/// Of a version to come only length and checksum are known: they tell a frame of a newer build, which may not be passed over, from what is no frame.
+#[test]
+fn a_whole_frame_of_a_newer_version_is_told_from_what_is_no_frame() {
+    let mut frame = tick().to_vec();
+    frame[..2].copy_from_slice(&9u16.to_le_bytes());
+    assert_eq!(decode(&frame), Err(FrameError::Version { version: 9 }), "its checksum is another");
+    seal(&mut frame);
+    let refusal = decode(&frame).expect_err("newer");
+    assert_eq!(refusal, FrameError::Newer { version: 9 });
+    assert_eq!(refusal.to_string(), "a frame of version 9, written by a newer build: this build reads versions 1 to 1");
+    frame.push(0);
+    assert_eq!(decode(&frame), Err(FrameError::Version { version: 9 }), "longer than it says");
+    // Nothing of ours was ever version 0.
+    frame.pop();
+    frame[..2].fill(0);
+    seal(&mut frame);
+    assert_eq!(decode(&frame), Err(FrameError::Version { version: 0 }));
+}
+
 #[test]
 fn an_unknown_kind_is_refused_before_the_length() {
     for kind in [0, 7, u16::MAX] {
@@ -125,7 +144,7 @@ fn a_body_of_another_kind_is_refused() {
 fn errors_name_field_and_rule() {
     let mut frame = tick().to_vec();
     frame[0] = 9;
-    assert_eq!(decode(&frame).expect_err("version 9").to_string(), "version 9: this build reads 1");
+    assert_eq!(decode(&frame).expect_err("version 9").to_string(), "version 9: this build reads 1 to 1");
     frame[0] = 1;
     frame[2] = 9;
     assert_eq!(decode(&frame).expect_err("kind 9").to_string(), "kind 9: known are 1 to 6");

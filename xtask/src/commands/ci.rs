@@ -47,6 +47,7 @@ const STEPS: &[Step] = &[
     step("determinism", |root| sim(root, &["meta"])),
     step("latency", latency),
     step("regressions", regressions),
+    step("mixed builds", mixed_builds),
     step("kafka", kafka).unless(lacks_kafka),
     step("alarm", alarm),
     step("seeds 1..=20", |root| sim(root, &["sweep", "--seeds", "1..21"])),
@@ -152,6 +153,14 @@ fn regressions(root: &Path) -> Result<()> {
         sim(root, &["--plan", &plan])?;
     }
     Ok(())
+}
+
+/// Today's exchange and one to come, on one log.
+fn mixed_builds(_: &Path) -> Result<()> {
+    match conformance::mixed_builds()? {
+        0 => Ok(()),
+        code => bail!("the test of two builds exited with {code}"),
+    }
 }
 
 /// The contract on Apache Kafka, with few faults over the workload; the nightly run has many, and the other version.

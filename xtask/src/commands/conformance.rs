@@ -7,6 +7,8 @@ use anyhow::Result;
 use super::Command;
 use super::kafka::take_version;
 use crate::kafka::{Cluster, Version, missing};
+use crate::plant;
+use crate::scratch::Scratch;
 use crate::world::World;
 use crate::{Usage, differences, process, tree};
 
@@ -16,6 +18,7 @@ pub const COMMAND: Command = Command {
         ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] [NAME]"),
         ("what differs from log to log, as heard in a run", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] --write"),
         ("kill -9 of the log amid producers and consumers", "cargo xtask conformance --log embedded --kills N"),
+        ("two builds of the exchange on one log", "cargo xtask conformance --log embedded --mixed"),
         ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka --kills [--version 3.9|4]"),
     ],
     run,
@@ -24,11 +27,12 @@ pub const COMMAND: Command = Command {
 fn run(arguments: &[String]) -> Result<u8> {
     let (version, words) = take_version(arguments)?;
     let mut words = words.iter().map(String::as_str);
-    let (mut log, mut only, mut kills, mut write) = (None, None, false, false);
+    let (mut log, mut only, mut kills, mut write, mut mixed) = (None, None, false, false, false);
     while let Some(word) = words.next() {
         match word.strip_prefix("--log") {
             None if word == "--kills" => kills = true,
             None if word == "--write" => write = true,
+            None if word == "--mixed" => mixed = true,
             Some("") => log = words.next(),
             Some(value) if value.starts_with('=') => log = Some(&value[1..]),
             None if only.is_none() && !word.starts_with('-') => only = Some(word),
@@ -40,6 +44,8 @@ fn run(arguments: &[String]) -> Result<u8> {
             let count = only.filter(|count| count.parse::<u32>().is_ok()).ok_or_else(|| Usage("--kills N: a number".to_owned()))?;
             contract(process::cargo(), &[], &["--kills", count], None)
         }
+        Some("embedded") if mixed => mixed_builds(),
+        Some(_) if mixed => Err(Usage("--mixed is for embedded".to_owned()).into()),
         Some("sim") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
         Some("embedded") => native(process::cargo(), &[], only, "20", write.then_some("embedded")),
         Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7", write.then_some("sim")),
@@ -75,6 +81,18 @@ fn judge(test: &mut std::process::Command, record: Option<&str>) -> Result<u8> {
         differences::write(name, &said)?;
     }
     Ok(code)
+}
+
+/// This tree's exchange, and the one that a patch makes of it, on one log.
+pub fn mixed_builds() -> Result<u8> {
+    let root = tree::root();
+    let scratch = Scratch::of(&root);
+    scratch.plant(&root.join(plant::NEXT_BUILD))?;
+    let mut build = process::cargo();
+    process::run(build.current_dir(&scratch.tree).args(["build", "--quiet", "--package", "lockstep-exchange", "--target-dir"]).arg(&scratch.target))?;
+    let mut test = process::cargo();
+    test.current_dir(&root).args(["test", "--quiet", "--package", "lockstep-exchange", "--test", "end_to_end", "--", "two_builds"]);
+    process::code(test.env("LOCKSTEP_NEXT_BUILD", scratch.target.join("debug/exchange")))
 }
 
 /// The exchange keeps its topics' names: it needs a cluster with nothing on it.

@@ -12,7 +12,7 @@ pub const RULE: Rule = Rule { name: "plants", about: "a plant that no longer app
 
 fn check(tree: &Tree) -> Result<Vec<String>> {
     let mut findings = Vec::new();
-    for patch in tree.files.iter().filter(|file| file.starts_with(plant::OF_GATES)) {
+    for patch in tree.files.iter().filter(|file| file.starts_with(plant::OF_GATES) || *file == plant::NEXT_BUILD) {
         if !applies(&tree.root, &tree.root.join(patch))? {
             findings.push(format!("{patch}: does not apply"));
         }

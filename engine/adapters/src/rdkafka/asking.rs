@@ -137,7 +137,7 @@ impl Shared {
     fn ask_anew(&self, asked: &Arc<Handle>) -> Result<(), Reason> {
         let mut asking = self.asking.lock().expect("no panic under the lock");
         if Arc::ptr_eq(&asking, asked) {
-            *asking = Handle::new(Kind::Producer, &self.config.asking()).map_err(Reason::Ended)?;
+            *asking = Handle::new(Kind::Consumer, &self.config.asking()).map_err(Reason::Ended)?;
         }
         Ok(())
     }
@@ -308,10 +308,12 @@ impl Kafka {
             }
         })
         .await;
-        if let Err(Reason::Deadline) = &answer {
+        let found = answer.and_then(|event| group_offsets(&event).map_err(|error| told(&error)));
+        // librdkafka remembers a coordinator as long as it is asked for, also one that says it is none.
+        if let Err(Reason::Deadline | Reason::Answered(ErrorCode::NotCoordinator)) = &found {
             self.shared.ask_anew(&asked)?;
         }
-        group_offsets(&answer?).map_err(|error| told(&error))
+        found
     }
 }
 
@@ -448,7 +450,8 @@ mod tests {
     use super::*;
     use log::history::Silent;
 
-    /// FindCoordinator's number.
+    /// Their numbers.
+    const OFFSET_FETCH: i16 = 9;
     const FIND_COORDINATOR: i16 = 10;
 
     /// librdkafka's own pretended cluster, of one broker.
@@ -469,11 +472,16 @@ mod tests {
             unsafe { CStr::from_ptr(sys::rd_kafka_mock_cluster_bootstraps(self.cluster)) }.to_string_lossy().into_owned()
         }
 
+        /// Answers its next requests of this kind so.
+        fn fail(&self, kind: i16, code: sys::rd_kafka_resp_err_t, times: usize) {
+            let errors = vec![code; times];
+            // SAFETY: the array is copied.
+            unsafe { sys::rd_kafka_mock_push_request_errors_array(self.cluster, kind, errors.len(), errors.as_ptr()) };
+        }
+
         /// Knows of no coordinator from now on.
         fn hide_coordinators(&self) {
-            let errors = vec![sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE; 10_000];
-            // SAFETY: the array is copied.
-            unsafe { sys::rd_kafka_mock_push_request_errors_array(self.cluster, FIND_COORDINATOR, errors.len(), errors.as_ptr()) };
+            self.fail(FIND_COORDINATOR, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, 10_000);
         }
 
         fn show_coordinators(&self) {
@@ -487,6 +495,19 @@ mod tests {
             // SAFETY: ours, destroyed once, while its handle lives.
             unsafe { sys::rd_kafka_mock_cluster_destroy(self.cluster) };
         }
+    }
+
+    /// A coordinator that says it is none any more, as those of a cluster that has just come up do.
+    #[tokio::test]
+    async fn a_coordinator_that_has_moved_is_looked_up_again() {
+        let cluster = Pretended::start();
+        let kafka = Kafka::new(KafkaConfig::new("test", cluster.bootstrap()), Arc::new(Silent)).expect("the settings are known");
+        let tps = [Tp { topic: log::TopicId(1), partition: 0 }];
+        kafka.shared.topics.learn(TopicInfo { id: tps[0].topic, name: "topic".to_owned(), partitions: 1 });
+        cluster.fail(OFFSET_FETCH, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 2);
+        let until_ms = time::monotonic_ms() + 30_000;
+        let answer = persist(until_ms, || kafka.committed("group", &tps, until_ms)).await.expect("it is where it was");
+        assert_eq!(answer.iter().map(position_of).collect::<Vec<_>>(), [None]);
     }
 
     /// A cluster that has just come up has no coordinators for some seconds. Whoever asked and stopped waiting is told of one later: of that the process

@@ -64,9 +64,12 @@ impl KafkaConfig {
         ]
     }
 
-    /// Of a handle that only asks.
+    /// Of a handle that only asks: a consumer that joins nothing. Told that a coordinator has moved, librdkafka looks the handle's own group up, and reads
+    /// through a null pointer where the handle is a producer (a cluster that has just come up moves them).
     pub(super) fn asking(&self) -> Vec<(&'static str, String)> {
         let mut all = self.shared();
+        all.push(("group.id", NO_GROUP.to_owned()));
+        all.push(("enable.auto.commit", "false".to_owned()));
         // It asks the leader that it remembers, and an answer that this one leads no more does not make it forget.
         all.push(("metadata.max.age.ms", "1000".to_owned()));
         all.push(("topic.metadata.refresh.interval.ms", "1000".to_owned()));
@@ -117,8 +120,7 @@ impl KafkaConfig {
         };
         let mut all = self.shared();
         all.extend([
-            // Without a group there must be a name all the same; it is never joined.
-            ("group.id", group.map_or("lockstep-no-group", |(group, _)| group).to_owned()),
+            ("group.id", group.map_or(NO_GROUP, |(group, _)| group).to_owned()),
             ("enable.auto.commit", "false".to_owned()),
             ("enable.auto.offset.store", "false".to_owned()),
             ("auto.offset.reset", "error".to_owned()),
@@ -141,6 +143,9 @@ impl KafkaConfig {
         all
     }
 }
+
+/// Without a group a consumer must have a name for one all the same; it is never joined.
+const NO_GROUP: &str = "lockstep-no-group";
 
 /// Must stand so in every handle of its kind, whatever the defaults of the library's next version are.
 const MANDATORY_SENDING: &[(&str, &str)] = &[("enable.idempotence", "true"), ("acks", "-1"), ("max.in.flight", "5"), ("allow.auto.create.topics", "false")];

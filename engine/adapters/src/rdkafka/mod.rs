@@ -37,8 +37,8 @@
 //! | coordinators are there from the first question for one | from the first topic on | our controller makes the internal topics with the first `CreateTopics` |
 //! | seven threads for each transactional id | none | librdkafka: a thread for each broker and then some |
 //!
-//! Of the behaviours that both kinds of cluster are asked for request by request (`sim::conformance::log`, rows A11, A28 to A30, A39 to A41, A43, A46,
-//! A47, A53, A57) none differs. A42 is not among them: librdkafka does not speak the second transaction protocol.
+//! What the clusters themselves answer differently, asked request by request (`sim::conformance::log`, rows A11 to A57), stands in the docs of crate `log`.
+//! A42 is not among them: librdkafka does not speak the second transaction protocol.
 //!
 //! TV1 only (`kafka.md` A41): a delayed EndTxn can decide a later transaction of the same incarnation. That is why an incarnation never outlives a doubt,
 //! and why exactly-once does not rest on transactions alone.
@@ -89,7 +89,7 @@ struct Shared {
 impl Kafka {
     /// A client; it connects in the background. `Err`: a setting that librdkafka does not take, in its words.
     pub fn new(config: KafkaConfig, observer: SharedObserver) -> Result<Kafka, String> {
-        let asking = Mutex::new(Handle::new(Kind::Producer, &config.asking())?);
+        let asking = Mutex::new(Handle::new(Kind::Consumer, &config.asking())?);
         let first = runtime::rng::Rng::of_node("log client").next_u64() >> 1 & !0xffff_ffff;
         let shared = Shared { config, observer, topics: Topics::default(), checked: Mutex::default(), asking, numbers: AtomicU64::new(first) };
         Ok(Kafka { shared: Arc::new(shared) })

@@ -11,6 +11,7 @@ mod kafka_kills;
 mod kill_nine;
 mod lobster_flow;
 mod log_kills;
+mod mixed_builds;
 mod process;
 mod start_and_stop;
 mod trading;

@@ -4,10 +4,10 @@
 //! lost its place, did not hear stays unanswered: the client asks again.
 
 use super::desk::Waiting;
-use crate::runner::ServiceError;
 use crate::runner::drop_rule::{DropRule, Verdict};
 use crate::runner::restore::end_of;
 use crate::runner::tenure::SequenceGap;
+use crate::runner::{ServiceError, frame_of};
 use log::{Batch, ConsumerEvent, Isolation, LogPort, Position, Reader, Subscription, TopicInfo, Tp};
 use runtime::task::Stop;
 use runtime::time::{monotonic_ms, sleep};
@@ -68,7 +68,7 @@ async fn ends<L: LogPort>(log: &L, events: &TopicInfo) -> Result<Vec<(Tp, Positi
 /// Without transactions a former owner's answers stand in the log too: the drop rule tells them.
 fn deliver(batch: &Batch, drop_rule: &mut DropRule, waiting: &Waiting) -> Result<(), ServiceError> {
     for record in &batch.records {
-        let Some(Ok((stamp, body))) = record.value.as_deref().map(wire::frame::decode) else { continue };
+        let Some((stamp, body)) = frame_of(record)? else { continue };
         match drop_rule.judge(&stamp) {
             Verdict::Pass => {}
             Verdict::Drop => continue,

@@ -16,7 +16,8 @@ pub mod transact;
 pub use machine::{Input, Machine, Outputs, Service, To};
 pub use transact::TransactConfig;
 
-use log::{Next, Reason, Tp};
+use log::{Delivered, Next, Reason, Tp};
+use wire::{Body, Stamp};
 
 /// Why a service, or one tenure of it, ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,12 +42,32 @@ pub enum ServiceError {
         /// Which partition.
         tp: Tp,
     },
+    /// A newer build wrote it. Passing over it would lose it, and whatever follows from it.
+    #[error("input offset {offset}: {refusal}. It stops here and loses nothing: stop this build, and start the newer one in its place")]
+    Newer {
+        /// Where.
+        offset: i64,
+        /// Which version, and which this build reads.
+        refusal: wire::FrameError,
+    },
     /// Bad configuration, or something else that a restart does not cure.
     #[error("{0}")]
     Config(String),
     /// A socket or file.
     #[error("{0}")]
     Io(String),
+}
+
+/// A record's frame. `None`: no frame of ours, skipped, at every replay alike.
+pub(crate) fn frame_of(record: &Delivered) -> Result<Option<(Stamp, Body)>, ServiceError> {
+    match record.value.as_deref().map(wire::frame::decode) {
+        Some(Ok(frame)) => Ok(Some(frame)),
+        Some(Err(refusal @ wire::FrameError::Newer { .. })) => {
+            runtime::reached!("newer_frame_refused");
+            Err(ServiceError::Newer { offset: record.offset, refusal })
+        }
+        Some(Err(_)) | None => Ok(None),
+    }
 }
 
 impl From<std::io::Error> for ServiceError {

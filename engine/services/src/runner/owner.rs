@@ -45,6 +45,11 @@ impl<L: LogPort, S: Service> Owner<L, S> {
         loop {
             match self.tenure().await {
                 Ended::Revoked => return,
+                Ended::Rebuild(why @ ServiceError::Newer { .. }) => {
+                    // Unless the dispatcher is gone already.
+                    let _heard = self.asks.send(Ask::End(why)).await;
+                    return;
+                }
                 Ended::Rebuild(why) => {
                     runtime::reached!("machine_rebuilt");
                     self.shared.say(format!("{} rebuilds {:?}: {why}", self.shared.service.name(), self.lease.tp));

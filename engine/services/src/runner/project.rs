@@ -1,8 +1,8 @@
 //! The project loop: rows and position in one transaction of a store. The group only spreads partitions; where to go on stands in the store.
 
-use super::ServiceError;
 use super::drop_rule::Verdict;
 use super::tenure::SequenceGap;
+use super::{ServiceError, frame_of};
 use crate::ports::store::{InputPartition, Row, Store, StoreVerdict, StoredPosition};
 use log::history::{Phase, SharedObserver};
 use log::{Batch, ConsumerEvent, Event, Isolation, LogPort, Next, Outcome, Position, Reader, Subscription, TopicInfo, Tp};
@@ -167,7 +167,7 @@ impl<L: LogPort, P: Projection, S: Store> Projector<L, P, S> {
 fn project<P: Projection>(projection: &P, batch: &Batch, new: &mut StoredPosition) -> Result<Vec<Row>, ServiceError> {
     let mut rows = Vec::new();
     for record in &batch.records {
-        let Some(Ok((stamp, body))) = record.value.as_deref().map(wire::frame::decode) else {
+        let Some((stamp, body)) = frame_of(record)? else {
             runtime::reached!("unreadable_record_skipped");
             continue;
         };

@@ -1,8 +1,8 @@
 //! Restoring a partition's state from committed input, and the last epoch from the journal. The first version reads both from the log's start.
 
-use super::ServiceError;
 use super::machine::Service;
 use super::tenure::Tenure;
+use super::{ServiceError, frame_of};
 use log::{Anchor, ConsumerEvent, Delivered, Isolation, LogPort, Next, Position, Reader, Subscription, Tp};
 use runtime::time::monotonic_ms;
 use wire::{AccountEvent, Body, OrderEvent};
@@ -20,7 +20,7 @@ pub async fn restore<L: LogPort, S: Service>(log: &L, tp: Tp, upto: Next, tenure
     })
     .await?;
     match failed {
-        Some(gap) => Err(ServiceError::Gap(gap)),
+        Some(why) => Err(why),
         None => Ok(()),
     }
 }
@@ -52,9 +52,17 @@ impl Journal {
 
     /// Reads on to an offset that is known to exist, from a leader that has it.
     pub async fn read_to<L: LogPort>(&mut self, log: &L, upto: Next) -> Result<(), ServiceError> {
-        let (mut epoch, mut published) = (self.epoch, self.published);
-        self.at = replay(log, self.tp, self.at, upto, |records| {
-            for (stamp, body) in records.iter().filter_map(|record| wire::frame::decode(record.value.as_deref()?).ok()) {
+        let (mut epoch, mut published, mut failed) = (self.epoch, self.published, None);
+        let at = replay(log, self.tp, self.at, upto, |records| {
+            for record in records {
+                let (stamp, body) = match frame_of(record) {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => continue,
+                    Err(why) => {
+                        failed = failed.take().or(Some(why));
+                        return;
+                    }
+                };
                 match body {
                     Body::AccountEvent(AccountEvent::Owned { epoch: claimed, .. }) | Body::OrderEvent(OrderEvent::Owned { epoch: claimed, .. }) => {
                         epoch = epoch.max(claimed);
@@ -64,7 +72,10 @@ impl Journal {
             }
         })
         .await?;
-        (self.epoch, self.published) = (epoch, published);
+        if let Some(why) = failed {
+            return Err(why);
+        }
+        (self.at, self.epoch, self.published) = (at, epoch, published);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 
 use super::drop_rule::{DropRule, Verdict};
 use super::machine::{Input, Machine, Output, Outputs, Service, To};
+use super::{ServiceError, frame_of};
 use bytes::Bytes;
 use log::{Delivered, Record};
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ impl<S: Service> Tenure<S> {
     }
 
     /// Applies records in order; gives the outputs in order. A record that is no frame of ours is skipped, at every replay alike.
-    pub fn apply(&mut self, records: &[Delivered]) -> Result<Vec<Addressed>, SequenceGap> {
+    pub fn apply(&mut self, records: &[Delivered]) -> Result<Vec<Addressed>, ServiceError> {
         let mut inputs = Vec::with_capacity(records.len());
         for record in records {
             if let Some(input) = self.admit(record)? {
@@ -114,9 +115,8 @@ impl<S: Service> Tenure<S> {
         Ok(outputs.take().into_iter().map(|output| self.address(output)).collect())
     }
 
-    fn admit(&mut self, record: &Delivered) -> Result<Option<Input>, SequenceGap> {
-        let decoded = record.value.as_deref().map(wire::frame::decode);
-        let Some(Ok((stamp, body))) = decoded else {
+    fn admit(&mut self, record: &Delivered) -> Result<Option<Input>, ServiceError> {
+        let Some((stamp, body)) = frame_of(record)? else {
             self.unreadable += 1;
             runtime::reached!("unreadable_record_skipped");
             return Ok(None);
@@ -127,7 +127,9 @@ impl<S: Service> Tenure<S> {
                 runtime::reached!("record_dropped_by_number");
                 return Ok(None);
             }
-            Verdict::Gap { expected } => return Err(SequenceGap { offset: record.offset, source_name: stamp.source, sequence: stamp.sequence, expected }),
+            Verdict::Gap { expected } => {
+                return Err(SequenceGap { offset: record.offset, source_name: stamp.source, sequence: stamp.sequence, expected }.into());
+            }
         }
         if let Some(tick_ms) = tick_of(&body) {
             if tick_ms <= self.last_tick_ms {

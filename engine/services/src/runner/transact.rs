@@ -77,6 +77,8 @@ pub(super) enum Ask {
     Start { tp: Tp, at: Position, feed: mpsc::Sender<Batch> },
     /// The last batch is dealt with.
     More { tp: Tp },
+    /// This build cannot go on, whatever is rebuilt.
+    End(ServiceError),
     /// Commit outside a transaction.
     Commit { lease: Arc<Lease>, at: Position, deadline_ms: u64, reply: oneshot::Sender<Outcome<()>> },
 }
@@ -116,7 +118,7 @@ pub async fn run<L: LogPort, S: Service>(log: L, service: S, config: TransactCon
     loop {
         runtime::select! {
             () = stop.requested() => break,
-            Some(ask) = asks.recv() => dispatcher.answer(ask).await,
+            Some(ask) = asks.recv() => dispatcher.answer(ask).await?,
             event = dispatcher.reader.next(monotonic_ms() + 60_000) => dispatcher.hear(event, &mut asks).await?,
         }
     }
@@ -189,8 +191,9 @@ impl<L: LogPort, S: Service> Dispatcher<L, S> {
         let _ = feed.try_send(batch);
     }
 
-    async fn answer(&mut self, ask: Ask) {
+    async fn answer(&mut self, ask: Ask) -> Result<(), ServiceError> {
         match ask {
+            Ask::End(why) => return Err(why),
             Ask::Start { tp, at, feed } => {
                 if let Some(held) = self.held.get_mut(&tp) {
                     held.feed = Some(feed);
@@ -209,6 +212,7 @@ impl<L: LogPort, S: Service> Dispatcher<L, S> {
                 let _ = reply.send(outcome);
             }
         }
+        Ok(())
     }
 
     /// Ends owners in good order: their feeds close, they finish the batch at hand. Whoever is not done by the deadline is dropped as it stands.
@@ -234,7 +238,10 @@ impl<L: LogPort, S: Service> Dispatcher<L, S> {
                     }
                 };
                 match timeout(Duration::from_millis(left_ms), step).await {
-                    Ok(Some(ask)) => self.answer(ask).await,
+                    Ok(Some(ask)) => {
+                        // Whoever has it next finds out by himself.
+                        let _that_it_cannot_go_on = self.answer(ask).await;
+                    }
                     Ok(None) => break,
                     Err(_) => {
                         runtime::reached!("owner_dropped_at_revocation");

@@ -83,7 +83,7 @@ pub async fn a_new_leader_s_end_may_be_older_than_what_was_seen_and_is_no_error<
     }
     stopper.stop();
     let acknowledged = writing.await.expect("it ends in good order");
-    println!("        {MOVES} moves: the end went back {regressed} times, was not told {untold} times; {} records acknowledged", acknowledged.len());
+    println!("        {MOVES} moves: the end had gone back in {regressed} answers, was not told in {untold}; {} records acknowledged", acknowledged.len());
     answered(
         "A11",
         "a fetch from an end that was seen, at a new leader that does not know it yet",

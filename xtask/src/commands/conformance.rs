@@ -13,7 +13,7 @@ use crate::{Usage, process, tree};
 pub const COMMAND: Command = Command {
     name: "conformance",
     uses: &[
-        ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] [NAME]"),
+        ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka|krafka [--version 3.9|4] [NAME]"),
         ("kill -9 of the log amid producers and consumers", "cargo xtask conformance --log embedded --kills N"),
         ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka --kills [--version 3.9|4]"),
     ],
@@ -38,19 +38,25 @@ fn run(arguments: &[String]) -> Result<u8> {
             let count = only.filter(|count| count.parse::<u32>().is_ok()).ok_or_else(|| Usage("--kills N: a number".to_owned()))?;
             contract(process::cargo(), &[], &["--kills", count])
         }
-        Some("sim") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
+        Some("sim" | "krafka") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
         Some("embedded") => native(process::cargo(), &[], only, "20"),
         Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7"),
         Some("rdkafka") => match lacks_kafka() {
             None if kills => kills_on_kafka(version),
-            None => rdkafka(version, only, &[]),
-            Some(what) => {
-                println!("conformance: skipped: {what}");
-                Ok(0)
-            }
+            None => kafka("rdkafka", version, only, &[]),
+            Some(what) => skipped(&what),
         },
-        other => Err(Usage(format!("--log is embedded, sim or rdkafka, not `{}`", other.unwrap_or_default())).into()),
+        Some("krafka") => match missing() {
+            None => kafka("krafka", version, only, &[]),
+            Some(what) => skipped(what),
+        },
+        other => Err(Usage(format!("--log is embedded, sim, rdkafka or krafka, not `{}`", other.unwrap_or_default())).into()),
     }
+}
+
+fn skipped(what: &str) -> Result<u8> {
+    println!("conformance: skipped: {what}");
+    Ok(0)
 }
 
 /// Our own broker, in the build that this cargo makes.
@@ -93,19 +99,23 @@ pub fn lacks_kafka() -> Option<String> {
     lacks_build().or_else(|| missing().map(str::to_owned))
 }
 
-/// A cluster that ran before is left running; one started here is stopped, whatever came out.
-fn rdkafka(version: Version, only: Option<&str>, settings: &[(&str, &str)]) -> Result<u8> {
+/// Apache Kafka through `client`, which is the name of a feature as well. A cluster that ran before is left running; one started here is stopped, whatever
+/// came out.
+fn kafka(client: &str, version: Version, only: Option<&str>, settings: &[(&str, &str)]) -> Result<u8> {
+    let test = || {
+        let mut cargo = process::cargo();
+        let what = ["--package", "lockstep-adapters", "--features", client, "--test", "conformance"];
+        cargo.current_dir(tree::root()).args(["test", "--quiet"]).args(what);
+        cargo
+    };
     let cluster = Cluster::at(version);
     let ran = cluster.is_running();
-    let mut cargo = process::cargo();
-    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance"]);
     // Built before the cluster is started: both at once are slow.
-    process::run(cargo.arg("--no-run"))?;
+    process::run(test().arg("--no-run"))?;
     cluster.up()?;
     let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
-    let mut cargo = process::cargo();
-    cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance", "--"]);
-    let code = process::code(cargo.args(only).envs(settings.iter().copied()).env("LOCKSTEP_KAFKA", version.full()).env("LOCKSTEP_KAFKA_CONTROL", control));
+    let told = [("LOCKSTEP_KAFKA", version.full()), ("LOCKSTEP_KAFKA_CONTROL", &control), ("LOCKSTEP_KAFKA_CLIENT", client)];
+    let code = process::code(test().arg("--").args(only).envs(settings.iter().copied()).envs(told));
     if !ran {
         cluster.down()?;
     }

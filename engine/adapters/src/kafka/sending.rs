@@ -114,22 +114,14 @@ impl<H> Sending<H> {
         self.settled.notify_waiters();
     }
 
-    /// Nothing goes on.
-    pub fn condemn(&self, why: &Reason) {
-        self.lock().condemn(why);
-        self.settled.notify_waiters();
-    }
-
-    /// Condemns if a deadline has passed; otherwise tells when the next will. `None`: nothing waits.
-    pub fn watch(&self, now_ms: u64) -> Option<u64> {
+    /// Condemns what waits if the handle has ended (`fatal`) or a deadline has passed; otherwise tells when the next will. `None`: nothing waits.
+    pub fn watch(&self, now_ms: u64, fatal: Option<Reason>) -> Option<u64> {
         let mut state = self.lock();
-        let due_ms = state.deadlines.first().map(|(due_ms, _)| *due_ms);
-        if due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
-            state.condemn(&Reason::Deadline);
-            self.settled.notify_waiters();
-            return None;
-        }
-        due_ms
+        let (due_ms, _) = *state.deadlines.first()?;
+        let Some(why) = fatal.or_else(|| (due_ms <= now_ms).then_some(Reason::Deadline)) else { return Some(due_ms) };
+        state.condemn(&why);
+        self.settled.notify_waiters();
+        None
     }
 
     /// Lets a partition go on after a failure.
@@ -193,11 +185,6 @@ impl<H> State<H> {
     /// Did a ticket of it fail?
     pub fn is_behind(&self, tp: Tp) -> bool {
         self.lanes.get(&tp).is_some_and(|lane| lane.behind)
-    }
-
-    /// Does nothing wait?
-    pub fn is_idle(&self) -> bool {
-        self.pending.is_empty()
     }
 
     /// Bytes of what waits, with one more.
@@ -314,7 +301,7 @@ mod tests {
         let sending = sending(false);
         let ((first, one), (second, two)) = (send(&sending, 0, 9, true), send(&sending, 0, 9, true));
         sending.decide(second, Outcome::Done(Some(8)));
-        assert!(!sending.lock().is_idle(), "the second waits for the first");
+        assert!(!sending.lock().pending.is_empty(), "the second waits for the first");
         sending.decide(first, Outcome::Done(Some(7)));
         assert_eq!(one.outcome().await, Outcome::Done(Acked { tp: tp(0), offset: Some(7) }));
         assert_eq!(two.outcome().await, Outcome::Done(Acked { tp: tp(0), offset: Some(8) }));
@@ -341,8 +328,8 @@ mod tests {
     async fn at_a_deadline_nothing_goes_on() {
         let sending = sending(true);
         let ((_, late), (_, early)) = (send(&sending, 0, 50, true), send(&sending, 1, 20, false));
-        assert_eq!(sending.watch(19), Some(20));
-        assert_eq!(sending.watch(20), None);
+        assert_eq!(sending.watch(19, None), Some(20));
+        assert_eq!(sending.watch(20, None), None);
         assert_eq!(early.outcome().await, Outcome::NotDone(Reason::Deadline));
         assert_eq!(late.outcome().await, Outcome::Unknown(Reason::Deadline));
         assert_eq!(sending.settled().await, Err(Reason::Deadline));

@@ -1,4 +1,51 @@
-//! Apache Kafka behind the log port, through krafka (pure Rust).
+//! Apache Kafka behind the log port, through krafka 0.28.1 (pure Rust).
+//!
+//! [`connect`] is what is not the user's to choose; [`errors`] says what krafka's errors mean; what does not depend on the library
+//! ([`crate::kafka`]) it shares with librdkafka's adapter. `cargo xtask conformance --log krafka` holds it to the same contract as the embedded log.
+//!
+//! # How a promise of the port is kept
+//!
+//! | port | here |
+//! |---|---|
+//! | partition chosen by the caller | given with every record; no partitioner is asked |
+//! | a send's deadline | ours: at the deadline the verdict is `Unknown` (`NotDone` of what krafka had not been given), and the producer is terminated |
+//! | `Behind` after a failure | the producer goes with everything in it: krafka would go on with later records and leave a hole |
+//! | `NotDone` of a send | it was not given to krafka; or krafka says that it never left; or a code about the record itself |
+//! | `Full` | counted here, in bytes of keys and values: krafka would wait |
+//! | `Lease` | generation and member read at the rebalance; a commit with a lease of another generation is refused before krafka dresses it up as today's, and a transaction's positions carry the lease's own |
+//! | nothing before a `seek` | an assigned partition is paused and put at offset 0 from within the rebalance listener, before krafka looks for a position |
+//! | `Progress` | krafka's position, compared after every poll |
+//! | `OutOfRange`, `Truncated` | an error below the log's start; above its end, and after a truncation, krafka sets its position back and only logs it: that is seen in the position, and told |
+//! | `max.poll.interval` | `next` alone polls: an application that stalls loses its partitions |
+//! | commit in doubt | krafka's `CommitUnknown`, and any commit that did not come to an end in time; the producer goes with it |
+//! | commit of positions refused | only by what is answered before krafka would try again: it tells its last answer, and an earlier one may have been lost |
+//! | topic incarnation | DescribeTopics; its 128-bit id is folded into 64 bits, as by the other adapter |
+//! | durability | `min.insync.replicas` and the replica count of every topic are read back before it is used |
+//!
+//! # What remains different from the embedded log
+//!
+//! | here | there | why |
+//! |---|---|---|
+//! | a failure of one partition ends the tickets of all partitions of that producer as `Unknown` | only that partition's | a producer can be terminated only as a whole |
+//! | a broker that does not answer holds back the other brokers' partitions of a reader, up to `request_timeout_ms` | it does not | krafka joins the fetches of a round |
+//! | a leader's position in a `seek` is not validated against its epoch | it is (KIP-320) | krafka's `seek` takes no epoch |
+//! | a position committed with a transaction has no epoch | it has | krafka's `TopicPartitionOffset` has no place for one |
+//! | a deleted and recreated topic is noticed at the next look-up only | every request names the incarnation | the data path is asked by name |
+//! | a static member that leaves stays in its group until its session ends | it is removed | KIP-345; so does librdkafka |
+//!
+//! No thread is krafka's own: it lives on the runtime that it is called from.
+//!
+//! # Where krafka 0.28.1 misbehaves
+//!
+//! Found in its source and by the contract; none of it is hidden by the adapter, and where the adapter acts, it says so.
+//!
+//! | krafka | smallest reproduction | here |
+//! |---|---|---|
+//! | a consumer goes on fetching from a dead leader: a fetch that cannot connect backs off and asks nobody who leads now (`consumer/fetcher/mod.rs`, `fetch_round`) | three brokers, `assign`, `kill -9` of the leader, `poll`: nothing until that broker is back | a task of each reader asks for the metadata every second |
+//! | under TV1 a transaction in which nothing was written cannot be aborted: EndTxn is sent all the same, answered INVALID_TXN_STATE, and the producer is `Fatal` | `begin`, `send`, `commit`, `begin`, `abort` on 3.9.1 | krafka's `begin` is called with the first record or position |
+//! | a coordinator that moves costs a classic member its id: it joins as another, and its former self holds its partitions until the session ends | kill the coordinator's broker under a group | its leases are `Lost`; nothing can be done about the wait |
+//! | `committed` leaves out a partition whose answer is an error (but UNSTABLE_OFFSET_COMMIT), as if nothing had been committed (`fetch_committed_offsets_once`) | read from the source | the admin client is asked instead |
+//! | a seek above the end is set back to the end, and a truncation to where the logs part, with a line in the log (`validate_positions`, `apply_fetched`) | `seek(1000)` in a log of ten, `poll`, `position()` is 10 | seen in the position |
 
 mod asking;
 mod connect;

@@ -8,7 +8,7 @@ use super::connect::{connect, plain};
 use super::errors::{reason, verdict};
 use crate::kafka::patience::{RETRY_MS, persist};
 use crate::kafka::sending::{Pending, Sending};
-use ::krafka::producer::{DeliveryHandle, Producer as Client, RecordMetadata, TransactionalProducer};
+use ::krafka::producer::{DeliveryHandle, Producer as Client, RecordMetadata, TransactionState, TransactionalProducer};
 use ::krafka::{CloseOptions, KrafkaError};
 use log::{Outcome, Producer, Reason, Record, SendTicket, Tp};
 use runtime::time;
@@ -32,8 +32,8 @@ impl KafkaProducer {
     pub(super) async fn new(shared: Arc<Shared>) -> Result<KafkaProducer, Reason> {
         let until_ms = time::monotonic_ms() + CONNECT_MS;
         let client = persist(until_ms, || begin(&shared)).await?;
-        let outbox = Outbox { sending: Sending::new(shared.observer.clone(), false), shared, transactional: false };
-        outbox.serve(Some(Link::Plain(client)));
+        let outbox = Outbox { sending: Sending::new(shared.observer.clone(), false), shared, handing: Arc::default(), transactional: false };
+        outbox.serve(Some(Link::Plain(Box::new(client))));
         Ok(KafkaProducer { outbox })
     }
 }
@@ -59,7 +59,7 @@ async fn begin(shared: &Shared) -> Result<Client, Reason> {
 
 /// What records are given to.
 enum Link {
-    Plain(Client),
+    Plain(Box<Client>),
     Transactional(Arc<TransactionalProducer>),
 }
 
@@ -68,7 +68,13 @@ impl Link {
     async fn enqueue(&self, record: ::krafka::Record) -> Result<DeliveryHandle, KrafkaError> {
         match self {
             Link::Plain(client) => client.enqueue(record).await,
-            Link::Transactional(client) => client.enqueue(record).await,
+            Link::Transactional(client) => {
+                // Not before there is something in it: an empty one cannot be aborted.
+                if client.state() == TransactionState::Ready {
+                    client.begin()?;
+                }
+                client.enqueue(record).await
+            }
         }
     }
 }
@@ -87,6 +93,8 @@ pub struct Way {
 pub struct Outbox {
     shared: Arc<Shared>,
     pub sending: Arc<Sending<Way>>,
+    /// Held while a record is handed over: under TV1 the coordinator is told of its partition, and may not be told so after it was told of the end.
+    pub handing: Arc<tokio::sync::Mutex<()>>,
     transactional: bool,
 }
 
@@ -99,7 +107,7 @@ impl Drop for Outbox {
 impl Outbox {
     /// Of a transactional id's client, which is never replaced.
     pub fn transactional(shared: Arc<Shared>, client: Arc<TransactionalProducer>) -> Outbox {
-        let outbox = Outbox { sending: Sending::new(shared.observer.clone(), true), shared, transactional: true };
+        let outbox = Outbox { sending: Sending::new(shared.observer.clone(), true), shared, handing: Arc::default(), transactional: true };
         outbox.serve(Some(Link::Transactional(client)));
         outbox
     }
@@ -116,6 +124,7 @@ impl Outbox {
         let serving = Serving {
             shared: self.shared.clone(),
             sending: self.sending.clone(),
+            handing: self.handing.clone(),
             number: way.number,
             wake,
             link: link.map_or_else(OnceLock::new, OnceLock::from),
@@ -161,6 +170,7 @@ impl Outbox {
 struct Serving {
     shared: Arc<Shared>,
     sending: Arc<Sending<Way>>,
+    handing: Arc<tokio::sync::Mutex<()>>,
     number: u64,
     wake: Arc<Notify>,
     link: OnceLock<Link>,
@@ -184,6 +194,7 @@ impl Serving {
     async fn hand_over(&self, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
         while let Some((id, tp, record)) = parcels.recv().await {
             let link = self.linked().await;
+            let _handing = self.handing.lock().await;
             if !self.sending.lock().leave(id) {
                 continue;
             }
@@ -205,7 +216,7 @@ impl Serving {
                 return link;
             }
             match begin(&self.shared).await {
-                Ok(client) => drop(self.link.set(Link::Plain(client))),
+                Ok(client) => drop(self.link.set(Link::Plain(Box::new(client)))),
                 // The records that wait have deadlines.
                 Err(_) => time::sleep(Duration::from_millis(RETRY_MS)).await,
             }
@@ -222,7 +233,7 @@ impl Serving {
     /// Verdicts and deadlines, until this client is given up.
     async fn watch(&self) {
         loop {
-            let due_ms = self.sending.watch(time::monotonic_ms());
+            let due_ms = self.sending.watch(time::monotonic_ms(), None);
             if !self.is_served() {
                 return;
             }

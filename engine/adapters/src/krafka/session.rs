@@ -36,10 +36,6 @@ type Owner = (String, i32, String, Option<String>);
 pub struct KafkaTx {
     core: Box<Core>,
     offsets: BTreeMap<Owner, BTreeMap<Tp, Position>>,
-    /// Does krafka know of it? An empty transaction asks nobody.
-    begun: bool,
-    /// It could not be opened.
-    broken: Option<Reason>,
 }
 
 impl Kafka {
@@ -87,7 +83,7 @@ impl TxSession for KafkaSession {
         let core = self.core;
         core.observe(Phase::Invoke, false);
         core.outbox.sending.begin();
-        KafkaTx { core, offsets: BTreeMap::new(), begun: false, broken: None }
+        KafkaTx { core, offsets: BTreeMap::new() }
     }
 }
 
@@ -95,8 +91,6 @@ impl Tx for KafkaTx {
     type Session = KafkaSession;
 
     fn send(&mut self, tp: Tp, record: Record) -> SendTicket {
-        self.open();
-        // Not open, krafka refuses it.
         let deadline_ms = time::monotonic_ms() + self.core.shared.config.delivery_timeout_ms;
         self.core.outbox.send(tp, record, deadline_ms)
     }
@@ -107,16 +101,7 @@ impl Tx for KafkaTx {
         self.offsets.entry(owner).or_default().extend(at.iter().copied());
     }
 
-    async fn commit(mut self, deadline_ms: u64) -> TxEnd<KafkaSession> {
-        if !self.offsets.is_empty() {
-            self.open();
-        }
-        if let Some(why) = self.broken.clone() {
-            return self.failed(why, false);
-        }
-        if !self.begun {
-            return self.committed();
-        }
+    async fn commit(self, deadline_ms: u64) -> TxEnd<KafkaSession> {
         match before(deadline_ms, self.core.outbox.sending.settled()).await {
             Some(Ok(())) => {}
             Some(Err(why)) => return self.abort_because(why, deadline_ms).await,
@@ -127,6 +112,9 @@ impl Tx for KafkaTx {
             Some(Err(error)) if is_fenced(&error) => return self.fenced(reason(&error)),
             Some(Err(error)) => return self.abort_because(reason(&error), deadline_ms).await,
             None => return self.in_doubt(Reason::Deadline),
+        }
+        if !self.is_begun() {
+            return self.committed();
         }
         match before(deadline_ms, self.core.client.commit()).await {
             Some(Ok(())) => self.committed(),
@@ -146,11 +134,9 @@ impl Tx for KafkaTx {
 }
 
 impl KafkaTx {
-    fn open(&mut self) {
-        if !self.begun && self.broken.is_none() {
-            self.broken = self.core.client.begin().err().map(|error| reason(&error));
-            self.begun = self.broken.is_none();
-        }
+    /// Does krafka know of it? An empty transaction asks nobody.
+    fn is_begun(&self) -> bool {
+        self.core.client.state() != TransactionState::Ready
     }
 
     /// Makes the positions part of the transaction. Without their epochs, which krafka does not send here.
@@ -162,6 +148,9 @@ impl KafkaTx {
             };
             let offsets: Vec<TopicPartitionOffset> = at.iter().map(offset).collect();
             let owner = ConsumerGroupMetadata::new(group, *generation, member, instance.clone());
+            if !self.is_begun() {
+                self.core.client.begin()?;
+            }
             self.core.client.send_offsets(&offsets, &owner).await?;
         }
         Ok(())
@@ -169,23 +158,25 @@ impl KafkaTx {
 
     /// No EndTxn that commits has left, or none is unanswered: the transaction is open, or the coordinator has ended it.
     async fn abort_because(self, why: Reason, deadline_ms: u64) -> TxEnd<KafkaSession> {
-        if self.begun {
-            // A send or an offset that was refused may have told that this is an elder.
-            if self.core.client.state() == TransactionState::Fatal {
-                return self.failed(why, false);
-            }
-            let deadline_ms = deadline_ms.max(time::monotonic_ms() + 1_000);
-            match before(deadline_ms, self.core.client.abort()).await {
+        // Whatever is on its way goes first, also what nobody waits for any more.
+        let deadline_ms = deadline_ms.max(time::monotonic_ms() + 1_000);
+        if before(deadline_ms, self.core.outbox.sending.drained()).await.is_none() {
+            return self.in_doubt(Reason::Deadline);
+        }
+        let handing = self.core.outbox.handing.clone();
+        let Some(_handing) = before(deadline_ms, handing.lock()).await else { return self.in_doubt(Reason::Deadline) };
+        match self.core.client.state() {
+            TransactionState::Ready => {}
+            // A send or a position that was refused has told that this is an elder.
+            TransactionState::Fatal => return self.failed(why, false),
+            _ => match before(deadline_ms, self.core.client.abort()).await {
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
                     let fenced = is_fenced(&error);
                     return self.failed(reason(&error), fenced);
                 }
                 None => return self.in_doubt(Reason::Deadline),
-            }
-            if before(deadline_ms, self.core.outbox.sending.drained()).await.is_none() {
-                return self.in_doubt(Reason::Deadline);
-            }
+            },
         }
         // A member put out of its group has lost the partition, whatever became of the transaction.
         if is_put_out(&why) {

@@ -153,12 +153,8 @@ impl Serving {
                 }
             }
         }
-        if let Some((code, _)) = self.handle.fatal()
-            && !self.sending.lock().is_idle()
-        {
-            self.sending.condemn(&reason(code));
-        }
-        let due_ms = self.sending.watch(time::monotonic_ms());
+        let fatal = self.handle.fatal().map(|(code, _)| reason(code));
+        let due_ms = self.sending.watch(time::monotonic_ms(), fatal);
         self.is_served().then_some(due_ms)
     }
 

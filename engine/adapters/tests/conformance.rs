@@ -92,7 +92,15 @@ impl<C: Library> Real<C> {
         }
         let run = runtime::rng::Rng::of_node("conformance").next_u64() >> 32;
         let rounds = std::env::var("LOCKSTEP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
-        Real { library: PhantomData, relays, run, numbers: AtomicU64::new(0), rounds, control: control.split_whitespace().map(str::to_owned).collect(), wire: kafka::Wire::default() }
+        Real {
+            library: PhantomData,
+            relays,
+            run,
+            numbers: AtomicU64::new(0),
+            rounds,
+            control: control.split_whitespace().map(str::to_owned).collect(),
+            wire: kafka::Wire::default(),
+        }
     }
 
     /// Every replica of every topic, in the eyes of every node?

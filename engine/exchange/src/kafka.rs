@@ -23,7 +23,9 @@ pub async fn run(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<(
         #[cfg(not(all(feature = "rdkafka", feature = "krafka")))]
         client => {
             let feature = format!("{client:?}").to_lowercase();
-            Err(crate::usage::usage(anyhow::anyhow!("--kafka {brokers}: this build has no client {feature}; build with `--features {feature}` (needs a C compiler; rdkafka needs make too)")))
+            Err(crate::usage::usage(anyhow::anyhow!(
+                "--kafka {brokers}: this build has no client {feature}; build with `--features {feature}` (needs a C compiler; rdkafka needs make too)"
+            )))
         }
     }
 }

@@ -46,16 +46,7 @@ pub enum Answer {
 impl Membership {
     /// Of no partition yet.
     pub fn new(name: String, instance_id: Option<String>, observer: SharedObserver) -> Membership {
-        Membership {
-            name,
-            instance_id,
-            observer,
-            assignment: 0,
-            member_id: String::new(),
-            generation: -1,
-            leased: BTreeSet::new(),
-            revoking_until_ms: None,
-        }
+        Membership { name, instance_id, observer, assignment: 0, member_id: String::new(), generation: -1, leased: BTreeSet::new(), revoking_until_ms: None }
     }
 
     /// Its group's name.
@@ -108,7 +99,10 @@ impl Membership {
         self.assignment += 1;
         let unheard = events.iter().any(|event| matches!(event, ConsumerEvent::Assigned { .. }));
         let void = |event: &ConsumerEvent| {
-            matches!(event, ConsumerEvent::Assigned { .. } | ConsumerEvent::OutOfRange { .. } | ConsumerEvent::Truncated { .. } | ConsumerEvent::Revoking { .. })
+            matches!(
+                event,
+                ConsumerEvent::Assigned { .. } | ConsumerEvent::OutOfRange { .. } | ConsumerEvent::Truncated { .. } | ConsumerEvent::Revoking { .. }
+            )
         };
         events.retain(|event| !void(event));
         let tps: Vec<Tp> = self.leased.iter().copied().collect();

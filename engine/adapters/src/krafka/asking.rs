@@ -28,7 +28,10 @@ async fn within<T>(until_ms: u64, ask: impl AsyncFnOnce(Duration) -> Result<T, K
 impl Kafka {
     async fn asking(&self) -> Result<&AdminClient, Reason> {
         let config = &self.shared.config;
-        self.shared.asking.get_or_try_init(|| async { connect(config, config.request_timeout_ms).await.map(|kafka| kafka.admin()).map_err(|error| reason(&error)) }).await
+        self.shared
+            .asking
+            .get_or_try_init(|| async { connect(config, config.request_timeout_ms).await.map(|kafka| kafka.admin()).map_err(|error| reason(&error)) })
+            .await
     }
 
     pub(super) async fn look_up(&self, names: &[&str], deadline_ms: u64) -> Outcome<Vec<TopicInfo>> {

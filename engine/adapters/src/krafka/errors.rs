@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn a_commit_is_refused_by_its_first_answer_only() {
         use ErrorCode::*;
-        for (code, refused) in [(Code::IllegalGeneration, IllegalGeneration), (Code::UnknownMemberId, UnknownMemberId), (Code::FencedInstanceId, FencedInstanceId)]
+        for (code, refused) in
+            [(Code::IllegalGeneration, IllegalGeneration), (Code::UnknownMemberId, UnknownMemberId), (Code::FencedInstanceId, FencedInstanceId)]
         {
             assert_eq!(commit_verdict(&broker(code), COMMIT_RETRY_MS - 1), Outcome::NotDone(Reason::Answered(refused)));
             assert_eq!(commit_verdict(&broker(code), COMMIT_RETRY_MS), Outcome::Unknown(Reason::Answered(refused)));

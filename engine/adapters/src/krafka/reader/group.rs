@@ -3,8 +3,8 @@
 use super::listener::{News, membership};
 use super::{Answer, Held, KafkaReader};
 use crate::kafka::membership::{self, LEAVE_MS, Membership};
-use crate::krafka::{Kafka, Shared};
 use crate::krafka::errors::commit_verdict;
+use crate::krafka::{Kafka, Shared};
 use ::krafka::CloseOptions;
 use ::krafka::consumer::{Consumer, OffsetAndMetadata, TopicPartition};
 use log::{ConsumerEvent, ErrorCode, GroupProof, Lease, Outcome, Position, Reason, Tp};

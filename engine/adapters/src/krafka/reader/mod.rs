@@ -15,7 +15,7 @@ use ::krafka::consumer::{Consumer, ConsumerRecord};
 use held::{Held, Item, Moved};
 use listener::{Listener, News};
 use log::history::Event;
-use log::{Anchor, ConsumerEvent, Delivered, GroupProof, Isolation, Next, Outcome, Position, Reader, Reason, Subscription, Tp};
+use log::{Anchor, ConsumerEvent, Delivered, ErrorCode, GroupProof, Isolation, Next, Outcome, Position, Reader, Reason, Subscription, Tp};
 use runtime::{BoxFuture, time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -126,6 +126,9 @@ impl KafkaReader {
             }
             Subscription::Group { group, topics, instance_id } => {
                 self.group = Some(Membership::new(group.clone(), instance_id.clone(), self.shared().observer.clone()));
+                for topic in topics {
+                    check_known(&self.consumer, topic).await?;
+                }
                 self.consumer.subscribe(topics).await.map_err(|error| reason(&error))?;
                 topics.iter().cloned().collect()
             }
@@ -312,6 +315,12 @@ impl KafkaReader {
             }
         });
     }
+}
+
+/// A leader of a group that does not know a topic yet assigns nothing of it, and krafka never makes it assign again when it does.
+async fn check_known(consumer: &Consumer, topic: &str) -> Result<(), Reason> {
+    let known = consumer.fetch_metadata(Some(topic)).await.map_err(|error| reason(&error))?;
+    if known.topics.is_empty() { Err(Reason::Answered(ErrorCode::UnknownTopicOrPartition)) } else { Ok(()) }
 }
 
 /// krafka's consumer asks who leads when a leader says that it is none, and never when it is silent: its fetches would go to a dead broker until that came

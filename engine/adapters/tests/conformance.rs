@@ -41,6 +41,8 @@ const IN_SYNC_MS_MAX: u64 = 120_000;
 trait Library: Send + Sync + 'static {
     type Log: LogPort;
     const NAME: &'static str;
+    /// What no contract provokes through it: what of the port, why not, and the tests of the adapter that have it.
+    const NOT_PROVOKED: &'static [(&'static str, &'static str, &'static str)];
 
     fn connect(config: KafkaConfig) -> Self::Log;
 }
@@ -52,6 +54,13 @@ struct Krafka;
 impl Library for Krafka {
     type Log = adapters::krafka::Kafka;
     const NAME: &'static str = "krafka";
+    const NOT_PROVOKED: &'static [(&'static str, &'static str, &'static str)] = &[
+        ("ConsumerEvent::Truncated", "the cluster loses nothing that a reader saw, short of a power loss", "krafka::reader::held"),
+        ("StartPoint::Pending", "A46 asks the brokers themselves; a worker of the contract never joins so early", "kafka::membership"),
+        ("NotDone(the record itself)", "no contract sends what a broker refuses for what it is", "krafka::errors"),
+        ("Unknown(a refused commit that was tried before)", "krafka hides its attempts: told from the time it took", "krafka::errors"),
+        ("Lost, by a revocation that nobody answers", "a worker of the contract always answers", "kafka::membership"),
+    ];
 
     fn connect(config: KafkaConfig) -> Self::Log {
         adapters::krafka::Kafka::new(config, Arc::new(Silent))
@@ -65,6 +74,11 @@ struct Rdkafka;
 impl Library for Rdkafka {
     type Log = adapters::rdkafka::Kafka;
     const NAME: &'static str = "rdkafka";
+    const NOT_PROVOKED: &'static [(&'static str, &'static str, &'static str)] = &[
+        ("StartPoint::Pending", "A46 asks the brokers themselves; a worker of the contract never joins so early", "kafka::membership"),
+        ("NotDone(the record itself)", "no contract sends what a broker refuses for what it is", "rdkafka::errors"),
+        ("Lost, by a revocation that nobody answers", "a worker of the contract always answers", "kafka::membership"),
+    ];
 
     fn connect(config: KafkaConfig) -> Self::Log {
         adapters::rdkafka::Kafka::new(config, Arc::new(Silent)).expect("the settings are known")
@@ -220,6 +234,9 @@ async fn judge<C: Library>(version: &str, control: &str, only: &str) -> usize {
     println!("log {}: Apache Kafka {version}, three nodes, replication 3, min.insync.replicas 2", C::NAME);
     print_threads(&bench).await;
     let (_, broken) = run(bench, only).await;
+    for (what, why, tests) in C::NOT_PROVOKED.iter().filter(|_| only.is_empty()) {
+        println!("table   {what:<72} tests of {tests}: {why}");
+    }
     broken
 }
 

@@ -216,3 +216,66 @@ fn start((tp, committed): (Tp, Result<Option<Position>, Reason>)) -> Result<Star
         Err(why) => Err(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::history::Silent;
+    use log::{Next, TopicId};
+    use std::sync::Arc;
+
+    const TP: Tp = Tp { topic: TopicId(7), partition: 0 };
+    const AT: Position = Position { next: Next(3), epoch: None };
+
+    fn member() -> (Membership, VecDeque<ConsumerEvent>) {
+        let (mut member, mut events) = (Membership::new("group".to_owned(), None, Arc::new(Silent)), VecDeque::new());
+        let assignment = member.assigned(("member".to_owned(), 2));
+        member.started(assignment, Ok(vec![(TP, StartPoint::Nothing)]), &mut events);
+        (member, events)
+    }
+
+    fn lease(generation: i32) -> Lease {
+        Lease { tp: TP, group: "group".to_owned(), generation, member_id: "member".to_owned(), instance_id: None }
+    }
+
+    #[test]
+    fn a_pending_commit_is_told_apart_from_none() {
+        let unstable = Reason::Answered(ErrorCode::UnstableOffsetCommit);
+        assert_eq!(start((TP, Err(unstable))), Ok((TP, StartPoint::Pending)));
+        assert_eq!(start((TP, Ok(None))), Ok((TP, StartPoint::Nothing)));
+        assert_eq!(start((TP, Ok(Some(AT)))), Ok((TP, StartPoint::Committed(AT))));
+        assert_eq!(start((TP, Err(Reason::Deadline))), Err(Reason::Deadline), "it is asked again");
+    }
+
+    #[test]
+    fn a_lease_commits_only_in_its_own_generation() {
+        let (member, _) = member();
+        let now = |id: &str, generation| (id.to_owned(), generation);
+        assert_eq!(member.refusal(&lease(2), Some(&now("member", 2))), None);
+        let refused = |lease: Lease, now: Option<&MemberOf>| member.refusal(&lease, now);
+        assert_eq!(refused(lease(1), Some(&now("member", 2))), Some(Reason::Answered(ErrorCode::IllegalGeneration)));
+        assert_eq!(refused(lease(2), Some(&now("member", 3))), Some(Reason::Answered(ErrorCode::IllegalGeneration)));
+        assert_eq!(refused(lease(2), Some(&now("another", 2))), Some(Reason::Answered(ErrorCode::UnknownMemberId)));
+        assert_eq!(refused(lease(2), None), Some(Reason::Answered(ErrorCode::UnknownMemberId)));
+        assert!(matches!(refused(Lease { group: "other".to_owned(), ..lease(2) }, None), Some(Reason::Ended(_))));
+    }
+
+    #[test]
+    fn a_revocation_waits_for_the_application_and_not_for_ever() {
+        let (mut member, mut events) = member();
+        events.clear();
+        assert_eq!(member.taken_back(false, 50, &mut events), Answer::Wait);
+        assert!(matches!(events.pop_front(), Some(ConsumerEvent::Revoking { deadline_ms: 50, .. })));
+        assert_eq!(member.overdue(49, &mut events), Answer::Wait);
+        assert_eq!(member.overdue(50, &mut events), Answer::Release);
+        assert!(matches!(events.pop_front(), Some(ConsumerEvent::Lost { tps }) if tps == [TP]));
+        assert_eq!(member.give_up(&[TP]), (Vec::new(), Answer::Wait), "it is gone already");
+    }
+
+    #[test]
+    fn an_assignment_that_nobody_heard_of_is_taken_back_without_a_word() {
+        let (mut member, mut events) = member();
+        assert_eq!(member.taken_back(false, 50, &mut events), Answer::Release);
+        assert!(events.is_empty());
+    }
+}

@@ -108,3 +108,73 @@ impl Held {
         if self.paused || self.stage != Stage::Live { None } else { self.ready.pop_front() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(next: i64, epoch: Option<u32>) -> Position {
+        Position { next: Next(next), epoch }
+    }
+
+    fn records(offsets: std::ops::Range<i64>) -> Vec<(Delivered, Option<u32>)> {
+        offsets.map(|offset| (Delivered { offset, timestamp_ms: 0, key: None, value: None }, Some(4))).collect()
+    }
+
+    fn sought(to: Position) -> Held {
+        let mut held = Held::new();
+        held.seek(to);
+        held
+    }
+
+    #[test]
+    fn records_below_the_position_are_not_handed_out() {
+        let mut held = sought(at(5, None));
+        held.arrive(records(3..7));
+        let Some(Item::Records { batch, restarted: true }) = held.take() else { panic!("two records") };
+        assert_eq!(batch.records.iter().map(|record| record.offset).collect::<Vec<_>>(), [5, 6]);
+        assert_eq!(batch.position, at(7, Some(4)));
+        assert!(held.take().is_none());
+    }
+
+    #[test]
+    fn nothing_comes_before_a_seek_nor_while_paused_nor_of_before_a_seek() {
+        let mut held = Held::new();
+        held.arrive(records(0..2));
+        assert!(held.take().is_none(), "nobody sought");
+        held.seek(at(0, None));
+        held.arrive(records(0..2));
+        held.paused = true;
+        assert!(held.take().is_none());
+        held.paused = false;
+        held.seek(at(1, None));
+        assert!(held.take().is_none(), "it came before the seek");
+    }
+
+    /// What krafka passed without a record comes after what it handed out.
+    #[test]
+    fn a_position_ahead_is_progress() {
+        let mut held = sought(at(0, None));
+        held.arrive(records(0..2));
+        assert!(matches!(held.look(4), Moved::No));
+        assert!(matches!(held.take(), Some(Item::Records { .. })));
+        assert!(matches!(held.take(), Some(Item::Progress(position)) if position == at(4, None)));
+        assert!(matches!(held.look(4), Moved::No));
+        assert!(held.take().is_none(), "it is told once");
+    }
+
+    /// krafka goes back without a word, both from above the end and from what was truncated (KIP-320).
+    #[test]
+    fn a_position_behind_is_out_of_range_or_truncated() {
+        let wanted = at(1_000, None);
+        assert!(matches!(sought(wanted).look(10), Moved::OutOfRange { wanted: told } if told == wanted));
+        // It was there once.
+        assert!(matches!(sought(at(1_000, Some(3))).look(10), Moved::Truncated { diverged_at } if diverged_at == at(10, None)));
+        let mut read = sought(at(0, None));
+        read.arrive(records(0..20));
+        assert!(matches!(read.look(10), Moved::Truncated { diverged_at } if diverged_at == at(10, None)));
+        read.halt();
+        assert!(read.take().is_none(), "nothing more comes of it");
+        assert!(matches!(read.look(10), Moved::No));
+    }
+}

@@ -143,6 +143,7 @@ impl<H> Sending<H> {
         let mut state = self.lock();
         state.pending.clear();
         state.deadlines.clear();
+        state.lanes.clear();
         state.give_up();
     }
 
@@ -187,7 +188,8 @@ impl<H> State<H> {
         self.lanes.get(&tp).is_some_and(|lane| lane.behind)
     }
 
-    /// Bytes of what waits, with one more.
+    /// Bytes of what waits, with one more. librdkafka counts for itself.
+    #[cfg_attr(not(feature = "krafka"), allow(dead_code))]
     pub fn bytes_with(&self, pending: &Pending) -> u64 {
         self.bytes + pending.bytes
     }

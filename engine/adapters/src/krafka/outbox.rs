@@ -113,25 +113,25 @@ impl Outbox {
     }
 
     /// A task for a client; without one it makes one.
-    fn serve(&self, link: Option<Link>) -> Way {
+    fn serve(&self, link: Option<Link>) {
         let (parcels_in, parcels) = mpsc::unbounded_channel();
         let way = Way { number: self.shared.number(), parcels: parcels_in };
         let wake = Arc::new(Notify::new());
         let mut state = self.sending.lock();
-        state.handle = Some(way.clone());
+        let number = way.number;
+        state.handle = Some(way);
         state.wake = wake.clone();
         drop(state);
         let serving = Serving {
             shared: self.shared.clone(),
             sending: self.sending.clone(),
             handing: self.handing.clone(),
-            number: way.number,
+            number,
             wake,
             link: link.map_or_else(OnceLock::new, OnceLock::from),
             delivering: Mutex::default(),
         };
         runtime::task::spawn(serving.run(parcels));
-        way
     }
 
     /// Queues a record.
@@ -144,13 +144,19 @@ impl Outbox {
     }
 
     fn enqueue(&self, pending: Pending, record: Record) -> Result<(), (Pending, Reason)> {
-        let started = self.sending.lock().handle.clone();
-        let way = match started {
-            Some(way) => way,
-            None if self.transactional => return Err((pending, Reason::Ended("this transactional producer has ended".to_owned()))),
-            None => self.serve(None),
-        };
         let mut state = self.sending.lock();
+        // Under one lock with what follows: a client that is given up in between would hear of nothing more.
+        let way = loop {
+            match state.handle.clone() {
+                Some(way) => break way,
+                None if self.transactional => return Err((pending, Reason::Ended("this transactional producer has ended".to_owned()))),
+                None => {
+                    drop(state);
+                    self.serve(None);
+                    state = self.sending.lock();
+                }
+            }
+        };
         let tp = pending.tp;
         if state.is_behind(tp) {
             return Err((pending, Reason::Behind));
@@ -160,7 +166,7 @@ impl Outbox {
         }
         let id = state.next_id();
         state.admit(id, pending);
-        // A task that has ended was condemned, and this with it at its deadline.
+        // Its task lives as long as it is this handle's.
         let _ = way.parcels.send((id, tp, record));
         Ok(())
     }

@@ -38,11 +38,11 @@ impl Outbox {
         outbox
     }
 
-    fn start(&self) -> Result<Arc<Handle>, Reason> {
+    fn start(&self) -> Result<(), Reason> {
         let handle = Handle::new(Kind::Producer, &self.shared.config.plain()).map_err(Reason::Ended)?;
         assert_sending(&handle);
-        self.serve(handle.clone());
-        Ok(handle)
+        self.serve(handle);
+        Ok(())
     }
 
     fn serve(&self, handle: Arc<Handle>) {
@@ -66,21 +66,25 @@ impl Outbox {
 
     /// Hands it to librdkafka, which copies it. Nothing of it has left when this is refused.
     fn enqueue(&self, pending: Pending, record: &Record) -> Result<(), (Pending, Reason)> {
-        let started = self.sending.lock().handle.clone();
-        let handle = match started {
-            Some(handle) => handle,
-            None if self.transactional => return Err((pending, Reason::Ended("this transactional producer has ended".to_owned()))),
-            None => match self.start() {
-                Ok(handle) => handle,
-                Err(why) => return Err((pending, why)),
-            },
-        };
         let tp = pending.tp;
         let name = self.shared.topics.name(tp);
         // 0 would mean now.
         let timestamp_ms = i64::try_from(record.timestamp_ms).unwrap_or(i64::MAX).max(1);
-        // Under the lock: its delivery report must find it admitted.
         let mut state = self.sending.lock();
+        // Under one lock with what follows: a handle that is given up in between would hear of nothing more, and a delivery report must find its ticket.
+        let handle = loop {
+            match state.handle.clone() {
+                Some(handle) => break handle,
+                None if self.transactional => return Err((pending, Reason::Ended("this transactional producer has ended".to_owned()))),
+                None => {
+                    drop(state);
+                    if let Err(why) = self.start() {
+                        return Err((pending, why));
+                    }
+                    state = self.sending.lock();
+                }
+            }
+        };
         if state.is_behind(tp) {
             return Err((pending, Reason::Behind));
         }

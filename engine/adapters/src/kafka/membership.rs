@@ -136,11 +136,6 @@ impl Membership {
         self.release(true)
     }
 
-    /// Until when everything has to be given up.
-    pub fn revoking_until_ms(&self) -> Option<u64> {
-        self.revoking_until_ms
-    }
-
     /// Everything is given up.
     pub fn release(&mut self, lost: bool) -> Answer {
         self.revoking_until_ms = None;

@@ -74,11 +74,6 @@ impl KafkaReader {
         self.acknowledge(answer);
     }
 
-    /// Until when the application has to give everything up.
-    pub(super) fn revoking_until_ms(&self) -> Option<u64> {
-        self.group.as_ref().and_then(|group| group.revoking_until_ms())
-    }
-
     fn acknowledge(&mut self, answer: membership::Answer) {
         if answer == membership::Answer::Release
             && let Some(done) = self.done.take()

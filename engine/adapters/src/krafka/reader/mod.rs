@@ -29,6 +29,8 @@ use tokio::sync::mpsc;
 const OPEN_MS: u64 = 10_000;
 /// Of one `poll`: markers that it passes show in the position afterwards.
 const POLL_MS: u64 = 20;
+/// Longest between two looks at what is overdue.
+const LOOK_MS: u64 = 500;
 /// Between two looks for who leads now. A fetch that finds nobody makes krafka wait, but not ask.
 const LEADERS_MS: u64 = 1_000;
 
@@ -360,7 +362,7 @@ impl Reader for KafkaReader {
             if self.polling.is_none() {
                 self.poll(0);
             }
-            let wake_ms = self.revoking_until_ms().map_or(until_ms, |by_ms| by_ms.min(until_ms));
+            let wake_ms = until_ms.min(time::monotonic_ms() + LOOK_MS);
             let polling = self.polling.as_mut().expect("begun");
             runtime::select! {
                 Some(news) = self.news.recv() => self.hear(news),

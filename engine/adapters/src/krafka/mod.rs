@@ -28,7 +28,7 @@
 //! |---|---|---|
 //! | a failure of one partition ends the tickets of all partitions of that producer as `Unknown` | only that partition's | a producer can be terminated only as a whole |
 //! | a broker that does not answer holds back the other brokers' partitions of a reader, up to `request_timeout_ms` | it does not | krafka joins the fetches of a round |
-//! | a leader's position in a `seek` is not validated against its epoch | it is (KIP-320) | krafka's `seek` takes no epoch |
+//! | the epoch of a position that is sought is not asked about: what was truncated before the seek is not noticed | it is (KIP-320) | krafka's `seek` takes no epoch |
 //! | a position committed with a transaction has no epoch | it has | krafka's `TopicPartitionOffset` has no place for one |
 //! | a deleted and recreated topic is noticed at the next look-up only | every request names the incarnation | the data path is asked by name |
 //! | a static member that leaves stays in its group until its session ends | it is removed | KIP-345; so does librdkafka |

@@ -3,6 +3,10 @@
 // Drivers block, and open real files: here the real world begins.
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(any(feature = "krafka", feature = "rdkafka"))]
+pub mod kafka;
+#[cfg(feature = "krafka")]
+pub mod krafka;
 #[cfg(feature = "rdkafka")]
 pub mod rdkafka;
 pub mod sqlite;

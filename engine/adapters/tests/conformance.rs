@@ -1,18 +1,19 @@
-//! The log port's contract on Apache Kafka through librdkafka: `cargo xtask conformance --log rdkafka`.
+//! The log port's contract on Apache Kafka, through either client library: `cargo xtask conformance --log rdkafka|krafka`.
 //!
 //! Needs the cluster of `cargo xtask kafka up`; `LOCKSTEP_KAFKA` tells that it is there, `LOCKSTEP_KAFKA_CONTROL` the command that kills and starts its
-//! nodes. `LOCKSTEP_ROUNDS`: rounds of faults over the workload, 3 without it. Without the first two there is nothing to judge. An argument runs only the contracts whose names contain it.
+//! nodes, `LOCKSTEP_KAFKA_CLIENT` which library. `LOCKSTEP_ROUNDS`: rounds of faults over the workload, 3 without it. Without the first three there is nothing to judge. An argument runs only the contracts whose names contain it.
 #![allow(clippy::disallowed_methods)] // it measures threads, and runs the cluster's command
 
 mod kafka;
 
-use adapters::rdkafka::{Kafka, KafkaConfig};
+use adapters::kafka::KafkaConfig;
 use log::LogPort;
 use log::history::Silent;
 use runtime::BoxFuture;
 use sim::conformance::log::asked::{Request, Response};
 use sim::conformance::log::{Bench, Client, Load, run};
 use sim::conformance::proxy::{Framing, Proxy, Trip};
+use std::marker::PhantomData;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,57 @@ const RELAY: u32 = 3;
 /// Until a restarted node has caught up, on a machine that does other things.
 const IN_SYNC_MS_MAX: u64 = 120_000;
 
-struct Real {
+/// A client library under test.
+trait Library: Send + Sync + 'static {
+    type Log: LogPort;
+    const NAME: &'static str;
+    /// What no contract provokes through it: what of the port, why not, and the tests of the adapter that have it.
+    const NOT_PROVOKED: &'static [(&'static str, &'static str, &'static str)];
+
+    fn connect(config: KafkaConfig) -> Self::Log;
+}
+
+#[cfg(feature = "krafka")]
+struct Krafka;
+
+#[cfg(feature = "krafka")]
+impl Library for Krafka {
+    type Log = adapters::krafka::Kafka;
+    const NAME: &'static str = "krafka";
+    const NOT_PROVOKED: &'static [(&'static str, &'static str, &'static str)] = &[
+        ("ConsumerEvent::Truncated", "the cluster loses nothing that a reader saw, short of a power loss", "krafka::reader::held"),
+        ("StartPoint::Pending", "A46 asks the brokers themselves; a worker of the contract never joins so early", "kafka::membership"),
+        ("NotDone(the record itself)", "no contract sends what a broker refuses for what it is", "krafka::errors"),
+        ("Unknown(a refused commit that was tried before)", "krafka hides its attempts: told from the time it took", "krafka::errors"),
+        ("Lost, by a revocation that nobody answers", "a worker of the contract always answers", "kafka::membership"),
+    ];
+
+    fn connect(config: KafkaConfig) -> Self::Log {
+        adapters::krafka::Kafka::new(config, Arc::new(Silent))
+    }
+}
+
+#[cfg(feature = "rdkafka")]
+struct Rdkafka;
+
+#[cfg(feature = "rdkafka")]
+impl Library for Rdkafka {
+    type Log = adapters::rdkafka::Kafka;
+    const NAME: &'static str = "rdkafka";
+    const NOT_PROVOKED: &'static [(&'static str, &'static str, &'static str)] = &[
+        ("StartPoint::Pending", "A46 asks the brokers themselves; a worker of the contract never joins so early", "kafka::membership"),
+        ("NotDone(the record itself)", "no contract sends what a broker refuses for what it is", "rdkafka::errors"),
+        ("Lost, by a revocation that nobody answers", "a worker of the contract always answers", "kafka::membership"),
+    ];
+
+    fn connect(config: KafkaConfig) -> Self::Log {
+        adapters::rdkafka::Kafka::new(config, Arc::new(Silent)).expect("the settings are known")
+    }
+}
+
+/// The real cluster, through a client library.
+struct Real<C> {
+    library: PhantomData<C>,
     relays: Vec<Proxy>,
     /// Topics outlive a run.
     run: u64,
@@ -47,15 +98,23 @@ struct Real {
     wire: kafka::Wire,
 }
 
-impl Real {
-    async fn start(control: &str) -> Real {
+impl<C: Library> Real<C> {
+    async fn start(control: &str) -> Real<C> {
         let mut relays = Vec::new();
         for node in NODES {
             relays.push(Proxy::start(&port(node, RELAY), port(node, PROXIED), Framing::Kafka).await.expect("the relay's port is free"));
         }
         let run = runtime::rng::Rng::of_node("conformance").next_u64() >> 32;
         let rounds = std::env::var("LOCKSTEP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
-        Real { relays, run, numbers: AtomicU64::new(0), rounds, control: control.split_whitespace().map(str::to_owned).collect(), wire: kafka::Wire::default() }
+        Real {
+            library: PhantomData,
+            relays,
+            run,
+            numbers: AtomicU64::new(0),
+            rounds,
+            control: control.split_whitespace().map(str::to_owned).collect(),
+            wire: kafka::Wire::default(),
+        }
     }
 
     /// Every replica of every topic, in the eyes of every node?
@@ -80,10 +139,10 @@ impl Real {
     }
 }
 
-impl Bench for Real {
-    type Log = Kafka;
+impl<C: Library> Bench for Real<C> {
+    type Log = C::Log;
 
-    fn client(&self, client: Client) -> Kafka {
+    fn client(&self, client: Client) -> C::Log {
         let defaults = KafkaConfig::new("conformance", brokers(if client.proxied { RELAY } else { PLAIN }));
         let config = KafkaConfig {
             session_timeout_ms: client.session_timeout_ms.unwrap_or(defaults.session_timeout_ms),
@@ -91,7 +150,7 @@ impl Bench for Real {
             buffer_bytes_max: client.buffer_bytes_max.map_or(defaults.buffer_bytes_max, |bytes| bytes as u64),
             ..defaults
         };
-        Kafka::new(config, Arc::new(Silent)).expect("the settings are known")
+        C::connect(config)
     }
 
     fn brokers(&self) -> u32 {
@@ -161,7 +220,7 @@ fn threads() -> usize {
 }
 
 /// What one transactional id costs in threads.
-async fn print_threads(bench: &Real) {
+async fn print_threads<C: Library>(bench: &Real<C>) {
     let log = bench.client(Client::default());
     let id = bench.fresh("id");
     let before = threads();
@@ -170,18 +229,31 @@ async fn print_threads(bench: &Real) {
     drop(session);
 }
 
+async fn judge<C: Library>(version: &str, control: &str, only: &str) -> usize {
+    let bench = Arc::new(Real::<C>::start(control).await);
+    println!("log {}: Apache Kafka {version}, three nodes, replication 3, min.insync.replicas 2", C::NAME);
+    print_threads(&bench).await;
+    let (_, broken) = run(bench, only).await;
+    for (what, why, tests) in C::NOT_PROVOKED.iter().filter(|_| only.is_empty()) {
+        println!("table   {what:<72} tests of {tests}: {why}");
+    }
+    broken
+}
+
 fn main() {
-    let (Ok(version), Ok(control)) = (std::env::var("LOCKSTEP_KAFKA"), std::env::var("LOCKSTEP_KAFKA_CONTROL")) else {
-        println!("no Kafka: `cargo xtask conformance --log rdkafka` starts one");
+    let asked = ["LOCKSTEP_KAFKA", "LOCKSTEP_KAFKA_CONTROL", "LOCKSTEP_KAFKA_CLIENT"].map(std::env::var);
+    let [Ok(version), Ok(control), Ok(client)] = asked else {
+        println!("no Kafka: `cargo xtask conformance --log rdkafka|krafka` starts one");
         return;
     };
     let only = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads");
-    let (_, broken) = runtime.block_on(async {
-        let bench = Arc::new(Real::start(&control).await);
-        println!("log rdkafka: Apache Kafka {version}, three nodes, replication 3, min.insync.replicas 2");
-        print_threads(&bench).await;
-        run(bench, &only).await
-    });
+    let broken = match client.as_str() {
+        #[cfg(feature = "krafka")]
+        Krafka::NAME => runtime.block_on(judge::<Krafka>(&version, &control, &only)),
+        #[cfg(feature = "rdkafka")]
+        Rdkafka::NAME => runtime.block_on(judge::<Rdkafka>(&version, &control, &only)),
+        other => panic!("this build has no client `{other}`"),
+    };
     std::process::exit(if broken > 0 { 10 } else { 0 });
 }

@@ -4,48 +4,79 @@ use crate::up::UpArgs;
 use anyhow::Result;
 use wire::SymbolSpec;
 
-#[cfg(feature = "rdkafka")]
-pub use real::run;
-
-/// This build has no client for it.
-#[cfg(not(feature = "rdkafka"))]
-pub async fn run(_args: &UpArgs, brokers: &str, _specs: &[SymbolSpec]) -> Result<()> {
-    let what = anyhow::anyhow!("--kafka {brokers}: this build has no Kafka client; build with `--features rdkafka` (needs a C compiler and make)");
-    Err(crate::usage::usage(what))
+/// Which library speaks to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Client {
+    /// librdkafka, in C: years in production elsewhere.
+    Rdkafka,
+    /// krafka, in Rust: young.
+    Krafka,
 }
 
-#[cfg(feature = "rdkafka")]
+/// Runs until Ctrl-C or SIGTERM.
+pub async fn run(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<()> {
+    match args.client {
+        #[cfg(feature = "rdkafka")]
+        Client::Rdkafka => real::on_rdkafka(args, brokers, specs).await,
+        #[cfg(feature = "krafka")]
+        Client::Krafka => real::on_krafka(args, brokers, specs).await,
+        #[cfg(not(all(feature = "rdkafka", feature = "krafka")))]
+        client => {
+            let feature = format!("{client:?}").to_lowercase();
+            Err(crate::usage::usage(anyhow::anyhow!(
+                "--kafka {brokers}: this build has no client {feature}; build with `--features {feature}` (needs a C compiler; rdkafka needs make too)"
+            )))
+        }
+    }
+}
+
+#[cfg(any(feature = "rdkafka", feature = "krafka"))]
 mod real {
     use super::{Result, SymbolSpec, UpArgs};
     use crate::history;
     use crate::supervisor::Supervisor;
     use crate::up::{Parts, Replication, asked_to_stop, live};
     use crate::usage::usage;
-    use adapters::rdkafka::{Kafka, KafkaConfig};
+    use adapters::kafka::KafkaConfig;
     use adapters::sqlite::SqliteStore;
     use anyhow::Context;
+    use log::LogPort;
     use log::history::SharedObserver;
     use runtime::net::Listener;
     use std::sync::Arc;
 
     const REPLICATION: Replication = Replication { replicas: 3, min_isr: 2 };
-    /// Of the services' inputs that are owned: account_commands, order_commands, and the wallet's two.
-    const OWNED_INPUTS: u32 = 4;
-    /// Measured: librdkafka's threads for one producer on three brokers.
-    const THREADS: u32 = 7;
 
-    /// Runs until Ctrl-C or SIGTERM.
-    pub async fn run(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<()> {
+    #[cfg(feature = "rdkafka")]
+    pub async fn on_rdkafka(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<()> {
+        /// Of the services' inputs that are owned: account_commands, order_commands, and the wallet's two.
+        const OWNED_INPUTS: u32 = 4;
+        /// Measured: librdkafka's threads for one producer on three brokers.
+        const THREADS: u32 = 7;
+        let owned = OWNED_INPUTS * args.partitions;
+        eprintln!("exchange: {owned} owned input partitions, a transactional producer each: {} threads of librdkafka (--partitions)", owned * THREADS);
+        on(args, brokers, specs, adapters::rdkafka::Kafka::new).await
+    }
+
+    #[cfg(feature = "krafka")]
+    pub async fn on_krafka(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<()> {
+        on(args, brokers, specs, |config, observer| Ok(adapters::krafka::Kafka::new(config, observer))).await
+    }
+
+    async fn on<L: LogPort>(args: &UpArgs, brokers: &str, specs: &[SymbolSpec], new: impl Fn(KafkaConfig, SharedObserver) -> Result<L, String>) -> Result<()> {
         std::fs::create_dir_all(&args.data).with_context(|| format!("data directory {}", args.data.display()))?;
         let store = Arc::new(SqliteStore::open(&args.data.join("exchange.sqlite"))?);
         // Whoever connects before the services stand waits for them.
         let gateway = Listener::bind(&args.listen).await.with_context(|| format!("--listen {}", args.listen))?;
         let observer = history::open(args.history.as_deref())?;
-        // A setting that librdkafka does not take shows here; each service's own client has the same.
-        drop(connect("exchange", brokers, &observer).map_err(|what| usage(anyhow::anyhow!("--kafka {brokers}: {what}")))?);
-        let client = |name: &str| connect(name, brokers, &observer).expect("the same settings were taken before");
-        let owned = OWNED_INPUTS * args.partitions;
-        eprintln!("exchange: {owned} owned input partitions, a transactional producer each: {} threads of librdkafka (--partitions)", owned * THREADS);
+        let connect = |name: &str| {
+            let defaults = KafkaConfig::new(name, brokers);
+            let config = KafkaConfig { replicas_min: REPLICATION.replicas, in_sync_replicas_min: REPLICATION.min_isr, ..defaults };
+            new(config, Arc::clone(&observer))
+        };
+        // A setting that the client does not take shows here; each service's own client has the same.
+        drop(connect("exchange").map_err(|what| usage(anyhow::anyhow!("--kafka {brokers}: {what}")))?);
+        let client = |name: &str| connect(name).expect("the same settings were taken before");
         let mut supervisor = Supervisor::default();
         let parts = Parts { client: &client, store: &store, observer: &observer, replication: REPLICATION, log: brokers };
         runtime::select! {
@@ -55,11 +86,5 @@ mod real {
         eprintln!("exchange: stopping");
         supervisor.stop().await;
         Ok(())
-    }
-
-    fn connect(name: &str, brokers: &str, observer: &SharedObserver) -> Result<Kafka, String> {
-        let defaults = KafkaConfig::new(name, brokers);
-        let config = KafkaConfig { replicas_min: REPLICATION.replicas, in_sync_replicas_min: REPLICATION.min_isr, ..defaults };
-        Kafka::new(config, Arc::clone(observer))
     }
 }

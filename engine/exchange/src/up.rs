@@ -32,6 +32,9 @@ pub struct UpArgs {
     /// Run on this Apache Kafka instead of the embedded log: some of its brokers, host:port, joined by commas. At least three brokers.
     #[arg(long, env = "EXCHANGE_KAFKA", conflicts_with = "log_listen")]
     pub kafka: Option<String>,
+    /// Which client library speaks to it.
+    #[arg(long, env = "EXCHANGE_KAFKA_CLIENT", requires = "kafka", default_value = "rdkafka")]
+    pub client: kafka::Client,
     /// The embedded log.
     #[command(flatten)]
     pub log: LogArgs,

@@ -35,7 +35,7 @@ const STEPS: &[Step] = &[
     step("fmt", fmt),
     step("clippy", clippy),
     step("clippy, madsim", clippy_madsim),
-    step("clippy, rdkafka", clippy_rdkafka).unless(conformance::lacks_build),
+    step("clippy, kafka", clippy_kafka).unless(conformance::lacks_build),
     step("tidy", |_| passes(process::cargo().args(["xtask", "tidy"]))),
     step("tests", |_| test::ordinary()),
     step("tests, madsim", |_| test::simulated()),
@@ -117,9 +117,9 @@ fn clippy_madsim(_: &Path) -> Result<()> {
     passes(World::Madsim.cargo().args(["clippy", "--quiet", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]))
 }
 
-/// Apache Kafka's client is behind a feature: what only it compiles is seen only here.
-fn clippy_rdkafka(_: &Path) -> Result<()> {
-    let packages = ["--package", "lockstep-adapters", "--package", "lockstep-exchange", "--features", "rdkafka"];
+/// Apache Kafka's clients are behind features: what only they compile is seen only here.
+fn clippy_kafka(_: &Path) -> Result<()> {
+    let packages = ["--package", "lockstep-adapters", "--package", "lockstep-exchange", "--features", "rdkafka,krafka"];
     passes(process::cargo().args(["clippy", "--quiet", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]))
 }
 
@@ -165,7 +165,7 @@ fn mixed_builds(_: &Path) -> Result<()> {
 
 /// The contract on Apache Kafka, with few faults over the workload; the nightly run has many, and the other version.
 fn kafka(_: &Path) -> Result<()> {
-    match conformance::rdkafka(Version::V3_9, None, Some("1"), false)? {
+    match conformance::kafka("rdkafka", Version::V3_9, None, Some("1"), false)? {
         0 => Ok(()),
         code => bail!("the contract on Apache Kafka exited with {code}"),
     }

@@ -15,8 +15,8 @@ use crate::{Usage, differences, process, tree};
 pub const COMMAND: Command = Command {
     name: "conformance",
     uses: &[
-        ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] [NAME]"),
-        ("what differs from log to log, as heard in a run", "cargo xtask conformance --log embedded|sim|rdkafka [--version 3.9|4] --write"),
+        ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka|krafka [--version 3.9|4] [NAME]"),
+        ("what differs from log to log, as heard in a run", "cargo xtask conformance --log embedded|sim|rdkafka|krafka [--version 3.9|4] --write"),
         ("kill -9 of the log amid producers and consumers", "cargo xtask conformance --log embedded --kills N"),
         ("two builds of the exchange on one log", "cargo xtask conformance --log embedded --mixed"),
         ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka --kills [--version 3.9|4]"),
@@ -46,19 +46,25 @@ fn run(arguments: &[String]) -> Result<u8> {
         }
         Some("embedded") if mixed => mixed_builds(),
         Some(_) if mixed => Err(Usage("--mixed is for embedded".to_owned()).into()),
-        Some("sim") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
+        Some("sim" | "krafka") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
         Some("embedded") => native(process::cargo(), &[], only, "20", write.then_some("embedded")),
         Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7", write.then_some("sim")),
         Some("rdkafka") => match lacks_kafka() {
             None if kills => kills_on_kafka(version),
-            None => rdkafka(version, only, None, write),
-            Some(what) => {
-                println!("conformance: skipped: {what}");
-                Ok(0)
-            }
+            None => kafka("rdkafka", version, only, None, write),
+            Some(what) => skipped(&what),
         },
-        other => Err(Usage(format!("--log is embedded, sim or rdkafka, not `{}`", other.unwrap_or_default())).into()),
+        Some("krafka") => match missing() {
+            None => kafka("krafka", version, only, None, write),
+            Some(what) => skipped(what),
+        },
+        other => Err(Usage(format!("--log is embedded, sim, rdkafka or krafka, not `{}`", other.unwrap_or_default())).into()),
     }
+}
+
+fn skipped(what: &str) -> Result<u8> {
+    println!("conformance: skipped: {what}");
+    Ok(0)
 }
 
 /// Our own broker, in the build that this cargo makes.
@@ -129,16 +135,17 @@ pub fn lacks_kafka() -> Option<String> {
 /// Rounds of faults over the workload: twenty of each kind.
 const ROUNDS: &str = "20";
 
-/// A cluster that ran before is left running; one started here is stopped, whatever came out. `rounds`: of faults, else what the caller's environment
-/// says, else all.
-pub fn rdkafka(version: Version, only: Option<&str>, rounds: Option<&str>, write: bool) -> Result<u8> {
-    let cluster = Cluster::at(version);
-    let ran = cluster.is_running();
+/// Apache Kafka through `client`, which is the name of a feature as well. A cluster that ran before is left running; one started here is stopped, whatever
+/// came out. `rounds`: of faults, else what the caller's environment says, else all.
+pub fn kafka(client: &str, version: Version, only: Option<&str>, rounds: Option<&str>, write: bool) -> Result<u8> {
     let test = || {
         let mut cargo = process::cargo();
-        cargo.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-adapters", "--features", "rdkafka", "--test", "conformance"]);
+        let what = ["--package", "lockstep-adapters", "--features", client, "--test", "conformance"];
+        cargo.current_dir(tree::root()).args(["test", "--quiet"]).args(what);
         cargo
     };
+    let cluster = Cluster::at(version);
+    let ran = cluster.is_running();
     // Built before the cluster is started: both at once are slow.
     process::run(test().arg("--no-run"))?;
     cluster.up()?;
@@ -148,8 +155,9 @@ pub fn rdkafka(version: Version, only: Option<&str>, rounds: Option<&str>, write
         cargo.args(["--config", UNDER_GDB]);
     }
     let rounds = rounds.map(str::to_owned).or_else(|| std::env::var("LOCKSTEP_ROUNDS").ok()).unwrap_or_else(|| ROUNDS.to_owned());
-    cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full()).env("LOCKSTEP_KAFKA_CONTROL", control);
-    let record = format!("rdkafka-{}", version.full());
+    cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full());
+    cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client);
+    let record = format!("{client}-{}", version.full());
     let code = judge(cargo.arg("--").args(only), write.then_some(&record));
     if !ran {
         cluster.down()?;

@@ -11,9 +11,10 @@ pub const COMMAND: Command = Command { name: "up", uses: &[("the exchange for re
 fn run(arguments: &[String]) -> Result<u8> {
     let mut cargo = process::cargo();
     cargo.current_dir(tree::root()).args(["run", "--quiet", "--release", "--package", "lockstep-exchange", "--bin", "exchange"]);
-    // librdkafka is compiled for those who ask for it only.
+    // A client of Kafka is compiled for those who ask for it only.
     if arguments.iter().any(|word| word == "--kafka" || word.starts_with("--kafka=")) {
-        cargo.args(["--features", "rdkafka"]);
+        let krafka = arguments.iter().any(|word| word == "krafka" || word == "--client=krafka");
+        cargo.args(["--features", if krafka { "krafka" } else { "rdkafka" }]);
     }
     process::exec(cargo.args(["--", "up"]).args(arguments))
 }

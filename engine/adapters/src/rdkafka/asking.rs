@@ -2,8 +2,10 @@
 
 use super::errors::{reason, told};
 use super::native::{Code, Element, Event, Handle, Kind, NativeError, OFFSET_BEGINNING, Partitions, Queue, codes, element, elements};
-use super::topics::id;
 use super::{Kafka, Shared};
+use crate::kafka::config::{IN_SYNC_REPLICAS, settings};
+use crate::kafka::patience::{RETRY_MS, TRY_MS, persist};
+use crate::kafka::topics::id;
 use log::{Anchor, ErrorCode, Isolation, Next, Outcome, Position, Reason, TopicInfo, TopicSpec, Tp};
 use rdkafka_sys as sys;
 use runtime::time;
@@ -13,10 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Pause before a question is asked again.
-const RETRY_MS: u64 = 50;
-/// Longest single try; a broker that is gone must not use up the whole deadline.
-const TRY_MS: u64 = 3_000;
 /// librdkafka's own limit on a question for a coordinator: none, as far as it takes one. A question whose time is up before its coordinator is found
 /// is freed, and then told of the coordinator all the same: the process aborts, or reads memory that is somebody else's by then (librdkafka issues 3663
 /// and 4605, open in 2.15). So its time is never up: we stop waiting, and the handle goes with the question, which is safe.
@@ -75,54 +73,6 @@ async fn call(handle: &Arc<Handle>, operation: Operation, until_ms: u64, start: 
     }
 }
 
-/// May the same question have another answer a little later?
-fn passes(why: &Reason) -> bool {
-    use ErrorCode::*;
-    match why {
-        Reason::Deadline | Reason::Disconnected => true,
-        Reason::Answered(code) => matches!(
-            code,
-            UnknownTopicOrPartition
-                | LeaderNotAvailable
-                | NotLeaderOrFollower
-                | RequestTimedOut
-                | CoordinatorNotAvailable
-                | CoordinatorLoadInProgress
-                | NotCoordinator
-                | OffsetNotAvailable
-                | UnstableOffsetCommit
-                | FencedLeaderEpoch
-                | UnknownLeaderEpoch
-                | KafkaStorageError
-                | NotController
-                | UnknownServerError
-        ),
-        _ => false,
-    }
-}
-
-/// Asks until there is an answer, or an error that does not pass, or the deadline.
-async fn persist<T, F: Future<Output = Result<T, Reason>>>(until_ms: u64, mut ask: impl FnMut() -> F) -> Result<T, Reason> {
-    let mut answered = None;
-    loop {
-        let why = match ask().await {
-            Ok(answer) => return Ok(answer),
-            Err(why) => why,
-        };
-        if !passes(&why) {
-            return Err(why);
-        }
-        if let Reason::Answered(_) = &why {
-            answered = Some(why.clone());
-        }
-        if time::monotonic_ms() + RETRY_MS >= until_ms {
-            // What was said before the time was up says more than that it is.
-            return Err(answered.unwrap_or(why));
-        }
-        time::sleep(Duration::from_millis(RETRY_MS)).await;
-    }
-}
-
 /// The error of a whole answer in place of an element's.
 fn all_right(found: &[Element]) -> Result<(), Reason> {
     found.iter().find(|element| element.error != Code::NONE).map_or(Ok(()), |element| Err(reason(element.error)))
@@ -168,23 +118,14 @@ impl Kafka {
         .await?;
         let found = described(&event)?;
         for (info, replicas) in &found {
-            self.assert_replicated(info, *replicas)?;
+            self.shared.config.check_replicas(&info.name, *replicas)?;
         }
         self.assert_in_sync(&found.iter().map(|(info, _)| info.name.as_str()).collect::<Vec<_>>(), until_ms).await?;
         Ok(found.into_iter().map(|(info, _)| info).collect())
     }
 
-    fn assert_replicated(&self, info: &TopicInfo, replicas: usize) -> Result<(), Reason> {
-        let min = self.shared.config.replicas_min;
-        if replicas < min as usize {
-            return Err(Reason::Ended(format!("topic {} has {replicas} replicas, at least {min} are wanted: create it anew, or ask for less", info.name)));
-        }
-        Ok(())
-    }
-
     /// Reads `min.insync.replicas` back: `acks=all` alone promises nothing. A topic that was seen good is not asked again.
     async fn assert_in_sync(&self, names: &[&str], until_ms: u64) -> Result<(), Reason> {
-        let min = self.shared.config.in_sync_replicas_min;
         let left: Vec<CString> = {
             let checked = self.shared.checked.lock().expect("no panic under the lock");
             names.iter().filter(|name| !checked.contains(**name)).map(|name| CString::new(*name).expect("no zero byte")).collect()
@@ -203,9 +144,7 @@ impl Kafka {
         })
         .await?;
         for (name, found) in in_sync_replicas(&event)? {
-            if found < min {
-                return Err(Reason::Ended(format!("topic {name} has min.insync.replicas {found}, at least {min} are wanted: alter it, or ask for less")));
-            }
+            self.shared.config.check_in_sync(&name, found)?;
             self.shared.checked.lock().expect("no panic under the lock").insert(name);
         }
         Ok(())
@@ -327,17 +266,13 @@ pub(super) fn position_of(element: &Element) -> Option<Position> {
 unsafe fn new_topic(spec: &TopicSpec) -> *mut sys::rd_kafka_NewTopic_t {
     let name = CString::new(spec.name.as_str()).expect("topic names have no zero byte");
     let count = |count: u32| i32::try_from(count).expect("counts are small");
-    let min_isr = CString::new(spec.min_isr.to_string()).expect("a number");
+    let text = |text: &str| CString::new(text).expect("settings have no zero byte");
     // SAFETY: strings are copied. A name that is too long gives null, and no topic has one.
     unsafe {
         let topic = sys::rd_kafka_NewTopic_new(name.as_ptr(), count(spec.partitions), count(spec.replication), ptr::null_mut(), 0);
         assert!(!topic.is_null(), "topic {} cannot be created: 1 to 249 letters, at least one partition and replica", spec.name);
-        sys::rd_kafka_NewTopic_set_config(topic, c"min.insync.replicas".as_ptr(), min_isr.as_ptr());
-        // A log that is state is not thrown away after a week, nor at once where its clock began in 1970.
-        sys::rd_kafka_NewTopic_set_config(topic, c"retention.ms".as_ptr(), c"-1".as_ptr());
-        sys::rd_kafka_NewTopic_set_config(topic, c"retention.bytes".as_ptr(), c"-1".as_ptr());
-        if spec.compacted {
-            sys::rd_kafka_NewTopic_set_config(topic, c"cleanup.policy".as_ptr(), c"compact".as_ptr());
+        for (name, value) in settings(spec) {
+            sys::rd_kafka_NewTopic_set_config(topic, text(name).as_ptr(), text(&value).as_ptr());
         }
         topic
     }
@@ -401,7 +336,7 @@ fn in_sync_replicas(event: &Event) -> Result<Vec<(String, u32)>, Reason> {
             let configs = sys::rd_kafka_ConfigResource_configs(*resource, &mut entries);
             for entry in array(configs, entries) {
                 let value = sys::rd_kafka_ConfigEntry_value(*entry);
-                if CStr::from_ptr(sys::rd_kafka_ConfigEntry_name(*entry)) == c"min.insync.replicas" && !value.is_null() {
+                if CStr::from_ptr(sys::rd_kafka_ConfigEntry_name(*entry)).to_bytes() == IN_SYNC_REPLICAS.as_bytes() && !value.is_null() {
                     all.push((name.clone(), CStr::from_ptr(value).to_string_lossy().parse().unwrap_or(0)));
                 }
             }

@@ -1,53 +1,10 @@
 //! What a client is set to. The settings that correctness rests on are not the user's to choose, and are read back from every handle that starts.
 
 use super::native::Handle;
+use crate::kafka::KafkaConfig;
 use log::Isolation;
 
-/// A client's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KafkaConfig {
-    /// Some brokers, `host:port`, joined by commas.
-    pub bootstrap: String,
-    /// Names this client to people.
-    pub client_id: String,
-    /// Fewest replicas of a topic that is used.
-    pub replicas_min: u32,
-    /// Fewest in-sync replicas (`min.insync.replicas`) of a topic that is used.
-    pub in_sync_replicas_min: u32,
-    /// Longest wait for an answer.
-    pub request_timeout_ms: u32,
-    /// For sends without a deadline of their own: those of a transaction.
-    pub delivery_timeout_ms: u64,
-    /// A member that is not heard so long is put out of its group.
-    pub session_timeout_ms: u32,
-    /// Between two heartbeats.
-    pub heartbeat_ms: u32,
-    /// Longest between two calls of `next`; then the reader leaves its group by itself. At least the session timeout.
-    pub max_poll_interval_ms: u32,
-    /// Longest that a fetch waits at the broker; a reader learns so late that it has reached the end.
-    pub fetch_wait_ms_max: u32,
-    /// Most bytes queued in a producer; a send beyond is refused.
-    pub buffer_bytes_max: u64,
-}
-
 impl KafkaConfig {
-    /// The defaults, for these brokers.
-    pub fn new(client_id: impl Into<String>, bootstrap: impl Into<String>) -> Self {
-        KafkaConfig {
-            bootstrap: bootstrap.into(),
-            client_id: client_id.into(),
-            replicas_min: 3,
-            in_sync_replicas_min: 2,
-            request_timeout_ms: 3_000,
-            delivery_timeout_ms: 10_000,
-            session_timeout_ms: 6_000,
-            heartbeat_ms: 300,
-            max_poll_interval_ms: 10_000,
-            fetch_wait_ms_max: 100,
-            buffer_bytes_max: 32 << 20,
-        }
-    }
-
     fn shared(&self) -> Vec<(&'static str, String)> {
         vec![
             ("bootstrap.servers", self.bootstrap.clone()),

@@ -4,57 +4,8 @@
 //! [`Outcome::Unknown`].
 
 use super::native::{Code, Delivery, NativeError, Persisted};
+use crate::kafka::codes::{self, is_fence, is_refusal, named};
 use log::{ErrorCode, Outcome, Reason};
-
-/// A broker's code by Kafka's number; `None` for one that the port does not name.
-fn named(number: i32) -> Option<ErrorCode> {
-    use ErrorCode::*;
-    Some(match number {
-        -1 => UnknownServerError,
-        1 => OffsetOutOfRange,
-        2 => CorruptMessage,
-        3 | 100 => UnknownTopicOrPartition,
-        5 => LeaderNotAvailable,
-        6 => NotLeaderOrFollower,
-        7 => RequestTimedOut,
-        10 | 18 => MessageTooLarge,
-        14 => CoordinatorLoadInProgress,
-        15 => CoordinatorNotAvailable,
-        16 => NotCoordinator,
-        17 => InvalidTopic,
-        19 => NotEnoughReplicas,
-        20 => NotEnoughReplicasAfterAppend,
-        22 | 113 => IllegalGeneration,
-        23 => InconsistentGroupProtocol,
-        25 | 110 => UnknownMemberId,
-        26 => InvalidSessionTimeout,
-        27 => RebalanceInProgress,
-        32 => InvalidTimestamp,
-        35 => UnsupportedVersion,
-        36 => TopicAlreadyExists,
-        41 => NotController,
-        45 => OutOfOrderSequenceNumber,
-        47 => InvalidProducerEpoch,
-        48 => InvalidTxnState,
-        49 => InvalidProducerIdMapping,
-        50 => InvalidTransactionTimeout,
-        51 => ConcurrentTransactions,
-        56 => KafkaStorageError,
-        59 => UnknownProducerId,
-        74 => FencedLeaderEpoch,
-        75 => UnknownLeaderEpoch,
-        77 => StaleBrokerEpoch,
-        78 => OffsetNotAvailable,
-        79 => MemberIdRequired,
-        82 => FencedInstanceId,
-        87 => InvalidRecord,
-        88 => UnstableOffsetCommit,
-        90 => ProducerFenced,
-        95 => InvalidUpdateVersion,
-        120 => TransactionAbortable,
-        _ => return None,
-    })
-}
 
 /// Why, in the port's words.
 pub fn reason(code: Code) -> Reason {
@@ -76,36 +27,23 @@ pub fn told(error: &NativeError) -> Reason {
     }
 }
 
-/// Codes that say of a batch, whenever they are said, that it will never be taken: they are about what it is.
-fn is_refusal(code: Code) -> bool {
-    /// TOPIC_AUTHORIZATION_FAILED and CLUSTER_AUTHORIZATION_FAILED.
-    const NOT_ALLOWED: [i32; 2] = [29, 31];
-    matches!(named(code.0), Some(ErrorCode::MessageTooLarge | ErrorCode::InvalidTimestamp | ErrorCode::InvalidRecord | ErrorCode::InvalidTopic))
-        || NOT_ALLOWED.contains(&code.0)
-}
-
 /// The verdict on a message.
 pub fn verdict(delivery: &Delivery) -> Outcome<Option<i64>> {
     match (delivery.error, delivery.persisted) {
         (Code::NONE, _) => Outcome::Done((delivery.offset >= 0).then_some(delivery.offset)),
-        (code, Persisted::No) if is_refusal(code) => Outcome::NotDone(reason(code)),
+        (code, Persisted::No) if is_refusal(code.0) => Outcome::NotDone(reason(code)),
         (code, _) => Outcome::Unknown(reason(code)),
     }
 }
 
 /// Does somebody else own this transactional id?
 pub fn is_fenced(code: Code) -> bool {
-    code == Code::FENCED || matches!(named(code.0), Some(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping))
+    code == Code::FENCED || is_fence(code.0)
 }
 
 /// The verdict on an offset commit that was answered so.
 pub fn commit_verdict(code: Code) -> Outcome<()> {
-    use ErrorCode::*;
-    match (code, named(code.0)) {
-        (Code::NONE, _) => Outcome::Done(()),
-        (_, Some(IllegalGeneration | UnknownMemberId | FencedInstanceId | RebalanceInProgress | UnknownTopicOrPartition)) => Outcome::NotDone(reason(code)),
-        _ => Outcome::Unknown(reason(code)),
-    }
+    codes::commit_verdict(code.0, reason(code))
 }
 
 #[cfg(test)]

@@ -51,13 +51,13 @@ mod outbox;
 mod producer;
 mod reader;
 mod session;
-mod topics;
 
-pub use config::KafkaConfig;
+pub use crate::kafka::KafkaConfig;
 pub use producer::KafkaProducer;
 pub use reader::KafkaReader;
 pub use session::{KafkaSession, KafkaTx};
 
+use crate::kafka::topics::Topics;
 use log::history::SharedObserver;
 use log::{Anchor, Caps, Durability, Isolation, LogPort, Outcome, Position, Reason, Subscription, TopicInfo, TopicSpec, Tp};
 use native::{Handle, Kind};
@@ -65,7 +65,6 @@ use outbox::Outbox;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use topics::Topics;
 
 /// A client of a Kafka cluster. Cheap to clone; producers, readers and sessions made from it have handles (connections and threads) of their own.
 #[derive(Clone)]

@@ -8,6 +8,7 @@ use super::errors::{is_fenced, told};
 use super::native::{Code, Handle, Kind, NativeError, Partitions};
 use super::outbox::Outbox;
 use super::{Kafka, Shared, config};
+use crate::kafka::codes::is_put_out;
 use log::history::{Event, Phase};
 use log::{ErrorCode, GroupProof, Position, Reason, Record, SendTicket, Tp, Tx, TxEnd, TxSession};
 use runtime::time;
@@ -198,7 +199,7 @@ impl KafkaTx {
             }
         }
         // A member put out of its group has lost the partition, whatever became of the transaction.
-        if let Reason::Answered(ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId) = &why {
+        if is_put_out(&why) {
             return self.fenced(why);
         }
         self.core.observe(Phase::Fail, false);

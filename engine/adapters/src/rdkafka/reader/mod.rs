@@ -8,7 +8,7 @@ use super::config::assert_reading;
 use super::errors::reason;
 use super::native::{Code, EventKind, Handle, Kind, OFFSET_BEGINNING, Partitions, Queue};
 use super::{Kafka, Shared};
-use group::Group;
+use crate::kafka::membership::{Membership, Start};
 use held::{Held, Item};
 use log::history::Event;
 use log::{Anchor, ConsumerEvent, GroupProof, Isolation, Next, Outcome, Position, Reader, Reason, Subscription, Tp};
@@ -34,13 +34,13 @@ pub struct KafkaReader {
     /// What was looked up meanwhile.
     answers: mpsc::UnboundedReceiver<Answer>,
     answers_in: mpsc::UnboundedSender<Answer>,
-    group: Option<Group>,
+    group: Option<Membership>,
 }
 
 /// An answer to a question that the reader asked beside its stream.
 enum Answer {
     /// Where the partitions of assignment number `assignment` would start.
-    Starts { assignment: u64, starts: Result<Vec<group::Start>, Reason> },
+    Starts { assignment: u64, starts: Result<Vec<Start>, Reason> },
     /// The log's edges, of a partition whose position is outside.
     Edges { tp: Tp, wanted: Position, log_start: Next, end: Next },
 }
@@ -90,7 +90,8 @@ impl Kafka {
             }
             Subscription::Group { group, topics, instance_id } => {
                 reader.handle.subscribe(&topics).map_err(reason)?;
-                reader.group = Some(Group::new(group, instance_id));
+                let observer = reader.shared().observer.clone();
+                reader.group = Some(Membership::new(group, instance_id, observer));
             }
         }
         Ok(reader)
@@ -140,7 +141,11 @@ impl KafkaReader {
         }
         while let Ok(answer) = self.answers.try_recv() {
             match answer {
-                Answer::Starts { assignment, starts } => self.started(assignment, starts),
+                Answer::Starts { assignment, starts } => {
+                    if let Some(group) = &mut self.group {
+                        group.started(assignment, starts, &mut self.events);
+                    }
+                }
                 Answer::Edges { tp, wanted, log_start, end } => {
                     // A seek since then makes the question void.
                     if self.held.get(&tp).is_some_and(Held::is_halted) {

@@ -1,4 +1,4 @@
-//! Topics by name and by incarnation. librdkafka's data path knows names only: which incarnation a name is was asked when it was looked up.
+//! Topics by name and by incarnation. The clients' data paths know names only: which incarnation a name is was asked when it was looked up.
 
 use log::{TopicId, TopicInfo, Tp};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ impl Topics {
         known.by_name.insert(info.name.clone(), info);
     }
 
-    /// Its name, for librdkafka.
+    /// Its name; with a zero at its end, which librdkafka wants.
     ///
     /// # Panics
     /// On a topic that no look-up of this client has answered: a `Tp` is made from one.

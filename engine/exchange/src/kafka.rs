@@ -22,7 +22,7 @@ pub async fn run(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<(
         Client::Krafka => real::on_krafka(args, brokers, specs).await,
         #[cfg(not(all(feature = "rdkafka", feature = "krafka")))]
         client => {
-            let feature = format!("{client:?}").to_lowercase();
+            let (feature, _without_a_client) = (format!("{client:?}").to_lowercase(), specs);
             Err(crate::usage::usage(anyhow::anyhow!(
                 "--kafka {brokers}: this build has no client {feature}; build with `--features {feature}` (needs a C compiler; rdkafka needs make too)"
             )))

@@ -20,7 +20,7 @@ pub struct Batch {
 struct Partition {
     epoch: u32,
     batches: BTreeMap<i64, Batch>,
-    /// What a leader took office without: a later one may still have it.
+    /// What a leader took office without, or a deposed one appended after that: a later leader may have it.
     set_aside: BTreeMap<i64, Batch>,
     /// By producer: offset and kind of its markers.
     markers: BTreeMap<i64, BTreeMap<i64, ControlKind>>,
@@ -43,12 +43,13 @@ impl LeaderLogs {
             }
             Note::Appended { tp, leader_epoch, first, last, producer_id, transactional, control, as_leader: true, .. } => {
                 let partition = self.0.entry(*tp).or_default();
+                let batch = Batch { first: *first, last: *last, producer_id: *producer_id, transactional: *transactional, control: *control };
                 if *leader_epoch < partition.epoch {
+                    partition.set_aside.entry(*first).or_insert(batch);
                     return;
                 }
                 partition.epoch = *leader_epoch;
                 partition.cut(*first);
-                let batch = Batch { first: *first, last: *last, producer_id: *producer_id, transactional: *transactional, control: *control };
                 partition.put(batch);
             }
             _ => {}
@@ -99,6 +100,11 @@ impl Partition {
     /// 1. Leader 1 appends a record; broker 2 copies it, broker 3 does not. It is not committed.
     /// 2. Leader 1 is lost; broker 3 takes office without the record, and is lost before anybody fetched from it: nobody was told to truncate.
     /// 3. Broker 2 takes office: the record is there, and in the end it is committed and read. Nothing was lost and nobody read what no leader has.
+    ///
+    /// Seed 160, scenario `steady_flow`, did it the other way round:
+    /// 1. broker-1 takes office in epoch 2; broker-2, which has not heard of it, appends as the leader of epoch 1;
+    /// 2. broker-3, which has not heard of it either, copies that;
+    /// 3. broker-1 appends nothing before broker-3 takes office in epoch 5, with the record; its producer's repeat is acknowledged as a duplicate.
     fn take_back(&mut self, end: i64) {
         loop {
             let next = self.batches.last_key_value().map_or(0, |(_, batch)| batch.last + 1);
@@ -149,5 +155,16 @@ mod tests {
         logs.observe(&appended(3, 1));
         logs.observe(&leads(4, 2));
         assert!(logs.batch_at(TP, 1).is_some() && logs.batch_at(TP, 2).is_none(), "overwritten, not doubled");
+    }
+
+    #[test]
+    fn what_a_deposed_leader_appends_counts_when_a_later_leader_has_it() {
+        let mut logs = LeaderLogs::default();
+        for note in [leads(1, 0), appended(1, 0), leads(2, 1), appended(1, 1)] {
+            logs.observe(&note);
+        }
+        assert_eq!(logs.batch_at(TP, 1), None, "the leader of epoch 2 does not have it");
+        logs.observe(&leads(5, 2));
+        assert!(logs.batch_at(TP, 1).is_some(), "the leader of epoch 5 copied it");
     }
 }

@@ -150,7 +150,8 @@ pub async fn a_session_of_the_same_id_ends_what_was_left_open<B: Bench>(bench: A
 pub async fn a_transaction_beyond_its_timeout_is_fenced<B: Bench>(bench: Arc<B>) {
     let (log, topic) = began(&*bench, 1).await;
     let id = bench.fresh("id");
-    let slow = log.tx_session(&id, 1_000, soon(PATIENCE_MS)).await.expect("a session");
+    // Longer than a send takes on a busy machine.
+    let slow = log.tx_session(&id, 5_000, soon(PATIENCE_MS)).await.expect("a session");
     let mut tx = slow.begin();
     assert!(matches!(tx.send(topic.tp(0), record("too slow")).outcome().await, Outcome::Done(_)));
     let by_ms = soon(PATIENCE_MS);

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::{Command, conformance, fuzz, loom, plants, test};
-use crate::kafka::{Cluster, Version};
 use crate::world::{World, commit_hash, sim_command};
 use crate::{no_arguments, plant, process, tree};
 
@@ -48,7 +47,6 @@ const STEPS: &[Step] = &[
     step("latency", latency),
     step("regressions", regressions),
     step("mixed builds", mixed_builds),
-    step("kafka", kafka).unless(lacks_kafka),
     step("alarm", alarm),
     step("seeds 1..=20", |root| sim(root, &["sweep", "--seeds", "1..21"])),
     step("sweep", sweep),
@@ -161,19 +159,6 @@ fn mixed_builds(_: &Path) -> Result<()> {
         0 => Ok(()),
         code => bail!("the test of two builds exited with {code}"),
     }
-}
-
-/// The contract on Apache Kafka, with few faults over the workload; the nightly run has many, and the other version.
-fn kafka(_: &Path) -> Result<()> {
-    match conformance::kafka("rdkafka", Version::V3_9, None, Some("1"), false)? {
-        0 => Ok(()),
-        code => bail!("the contract on Apache Kafka exited with {code}"),
-    }
-}
-
-/// Its jars too must be to be had.
-fn lacks_kafka() -> Option<String> {
-    conformance::lacks_kafka().or_else(|| Cluster::at(Version::V3_9).fetch().err().map(|why| format!("{why:#}")))
 }
 
 fn alarm(root: &Path) -> Result<()> {

@@ -51,11 +51,11 @@ fn run(arguments: &[String]) -> Result<u8> {
         Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7", write.then_some("sim")),
         Some("rdkafka") => match lacks_kafka() {
             None if kills => kills_on_kafka(version),
-            None => kafka("rdkafka", version, only, None, write),
+            None => kafka("rdkafka", version, only, write),
             Some(what) => skipped(&what),
         },
         Some("krafka") => match missing() {
-            None => kafka("krafka", version, only, None, write),
+            None => kafka("krafka", version, only, write),
             Some(what) => skipped(what),
         },
         other => Err(Usage(format!("--log is embedded, sim, rdkafka or krafka, not `{}`", other.unwrap_or_default())).into()),
@@ -128,7 +128,7 @@ pub fn lacks_build() -> Option<String> {
 }
 
 /// What it lacks to run the contract on Apache Kafka.
-pub fn lacks_kafka() -> Option<String> {
+fn lacks_kafka() -> Option<String> {
     lacks_build().or_else(|| missing().map(str::to_owned))
 }
 
@@ -136,8 +136,8 @@ pub fn lacks_kafka() -> Option<String> {
 const ROUNDS: &str = "20";
 
 /// Apache Kafka through `client`, which is the name of a feature as well. A cluster that ran before is left running; one started here is stopped, whatever
-/// came out. `rounds`: of faults, else what the caller's environment says, else all.
-pub fn kafka(client: &str, version: Version, only: Option<&str>, rounds: Option<&str>, write: bool) -> Result<u8> {
+/// came out. `LOCKSTEP_ROUNDS` rounds of faults, else all.
+fn kafka(client: &str, version: Version, only: Option<&str>, write: bool) -> Result<u8> {
     let test = || {
         let mut cargo = process::cargo();
         let what = ["--package", "lockstep-adapters", "--features", client, "--test", "conformance"];
@@ -154,7 +154,7 @@ pub fn kafka(client: &str, version: Version, only: Option<&str>, rounds: Option<
     if finds("gdb") {
         cargo.args(["--config", UNDER_GDB]);
     }
-    let rounds = rounds.map(str::to_owned).or_else(|| std::env::var("LOCKSTEP_ROUNDS").ok()).unwrap_or_else(|| ROUNDS.to_owned());
+    let rounds = std::env::var("LOCKSTEP_ROUNDS").unwrap_or_else(|_| ROUNDS.to_owned());
     cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full());
     cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client);
     let record = format!("{client}-{}", version.full());

@@ -65,6 +65,11 @@ pub fn is_fence(number: i32) -> bool {
     matches!(named(number), Some(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping))
 }
 
+/// Was it told that a younger incarnation has its id?
+pub fn is_elder(why: &Reason) -> bool {
+    matches!(why, Reason::Answered(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping))
+}
+
 /// Does it say that a member's partitions are another's by now?
 pub fn is_put_out(why: &Reason) -> bool {
     matches!(why, Reason::Answered(ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId | ErrorCode::FencedInstanceId))

@@ -2,8 +2,10 @@
 
 pub(crate) mod codes;
 pub(crate) mod config;
+pub(crate) mod consumed;
 pub(crate) mod membership;
 pub(crate) mod patience;
+pub(crate) mod reading;
 pub(crate) mod sending;
 pub(crate) mod topics;
 

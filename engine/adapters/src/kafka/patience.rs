@@ -9,6 +9,12 @@ pub const RETRY_MS: u64 = 50;
 /// Longest single try; a broker that is gone must not use up the whole deadline.
 pub const TRY_MS: u64 = 3_000;
 
+/// Runs until the monotonic clock shows `deadline_ms`.
+pub async fn before<F: Future>(deadline_ms: u64, future: F) -> Option<F::Output> {
+    let left_ms = deadline_ms.saturating_sub(time::monotonic_ms());
+    time::timeout(Duration::from_millis(left_ms), future).await.ok()
+}
+
 /// May the same question have another answer a little later?
 fn passes(why: &Reason) -> bool {
     use ErrorCode::*;

@@ -4,8 +4,8 @@ use super::Kafka;
 use super::connect::connect;
 use super::errors::reason;
 use crate::kafka::config::{IN_SYNC_REPLICAS, settings};
-use crate::kafka::patience::{RETRY_MS, TRY_MS, persist};
-use crate::kafka::topics::id;
+use crate::kafka::patience::{TRY_MS, persist};
+use crate::kafka::topics::{id, made, make};
 use ::krafka::KrafkaError;
 use ::krafka::admin::{
     AdminClient, ConfigResource, CreateTopicsOptions, DescribeConfigsOptions, DescribeTopicsOptions, GroupOffset, ListConsumerGroupOffsetsOptions,
@@ -83,13 +83,8 @@ impl Kafka {
     }
 
     pub(super) async fn create(&self, specs: Vec<TopicSpec>, deadline_ms: u64) -> Outcome<()> {
-        // Asked again, a controller that was only slow answers that they are there.
-        loop {
-            match self.try_create(&specs, deadline_ms).await {
-                Outcome::Unknown(_) if time::monotonic_ms() + RETRY_MS < deadline_ms => time::sleep(Duration::from_millis(RETRY_MS)).await,
-                outcome => return outcome,
-            }
-        }
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        make(deadline_ms, || self.try_create(&specs, deadline_ms), || self.look_up(&names, deadline_ms)).await
     }
 
     async fn try_create(&self, specs: &[TopicSpec], deadline_ms: u64) -> Outcome<()> {
@@ -105,19 +100,7 @@ impl Kafka {
             // It may have been heard.
             Err(why) => return Outcome::Unknown(why),
         };
-        for spec in specs {
-            match created.remove(&spec.name).map_or(Ok(()), |result| result.map_err(|error| reason(&error))) {
-                Ok(()) | Err(Reason::Answered(ErrorCode::TopicAlreadyExists)) => {}
-                Err(why @ (Reason::Deadline | Reason::Disconnected | Reason::Answered(ErrorCode::RequestTimedOut))) => return Outcome::Unknown(why),
-                Err(why) => return Outcome::NotDone(why),
-            }
-        }
-        // Brokers apply the controller's word one after the other.
-        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        match self.look_up(&names, deadline_ms).await {
-            Outcome::Done(_) => Outcome::Done(()),
-            Outcome::NotDone(why) | Outcome::Unknown(why) => Outcome::Unknown(why),
-        }
+        made(specs.iter().map(|spec| created.remove(&spec.name).map_or(Ok(()), |result| result.map_err(|error| reason(&error)))))
     }
 
     pub(super) async fn position(&self, tp: Tp, anchor: Anchor, deadline_ms: u64) -> Outcome<Option<Position>> {

@@ -7,14 +7,15 @@ use super::connect::{connect, transactional, transactional_request_ms};
 use super::errors::{is_fenced, reason};
 use super::outbox::Outbox;
 use super::{Kafka, Shared};
-use crate::kafka::codes::is_put_out;
+use crate::kafka::codes::{is_elder, is_put_out};
+use crate::kafka::consumed::Consumed;
+use crate::kafka::patience::before;
 use ::krafka::KrafkaError;
 use ::krafka::consumer::ConsumerGroupMetadata;
 use ::krafka::producer::{TopicPartitionOffset, TransactionState, TransactionalProducer};
 use log::history::{Event, Phase};
 use log::{ErrorCode, GroupProof, Position, Reason, Record, SendTicket, Tp, Tx, TxEnd, TxSession};
 use runtime::time;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,13 +30,10 @@ pub struct KafkaSession {
     core: Box<Core>,
 }
 
-/// Who commits: group, generation, member, instance.
-type Owner = (String, i32, String, Option<String>);
-
 /// An open transaction. Dropped, it stays open until the coordinator's timeout, or until the next session of its id.
 pub struct KafkaTx {
     core: Box<Core>,
-    offsets: BTreeMap<Owner, BTreeMap<Tp, Position>>,
+    offsets: Consumed,
 }
 
 impl Kafka {
@@ -83,7 +81,7 @@ impl TxSession for KafkaSession {
         let core = self.core;
         core.observe(Phase::Invoke, false);
         core.outbox.sending.begin();
-        KafkaTx { core, offsets: BTreeMap::new() }
+        KafkaTx { core, offsets: Consumed::default() }
     }
 }
 
@@ -96,9 +94,7 @@ impl Tx for KafkaTx {
     }
 
     fn consumed(&mut self, proof: GroupProof<'_>, at: &[(Tp, Position)]) {
-        let lease = proof.lease;
-        let owner = (lease.group.clone(), lease.generation, lease.member_id.clone(), lease.instance_id.clone());
-        self.offsets.entry(owner).or_default().extend(at.iter().copied());
+        self.offsets.add(proof.lease, at);
     }
 
     async fn commit(self, deadline_ms: u64) -> TxEnd<KafkaSession> {
@@ -141,7 +137,7 @@ impl KafkaTx {
 
     /// Makes the positions part of the transaction. Without their epochs, which krafka does not send here.
     async fn hand_over(&self) -> Result<(), KrafkaError> {
-        for ((group, generation, member, instance), at) in &self.offsets {
+        for ((group, generation, member, instance), at) in self.offsets.by_owner() {
             let offset = |(tp, position): (&Tp, &Position)| {
                 let (topic, partition) = self.core.shared.named(*tp);
                 TopicPartitionOffset::new(topic, partition, position.next.0)
@@ -188,7 +184,7 @@ impl KafkaTx {
 
     /// The end is not known, unless it was told that this is an elder.
     fn failed(self, why: Reason, fenced: bool) -> TxEnd<KafkaSession> {
-        if fenced || matches!(why, Reason::Answered(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping)) {
+        if fenced || is_elder(&why) {
             return self.fenced(Reason::Answered(ErrorCode::ProducerFenced));
         }
         self.in_doubt(why)
@@ -208,10 +204,4 @@ impl KafkaTx {
         self.core.observe(Phase::Unknown, false);
         TxEnd::InDoubt(why)
     }
-}
-
-/// Runs until the monotonic clock shows `deadline_ms`.
-async fn before<F: Future>(deadline_ms: u64, future: F) -> Option<F::Output> {
-    let left_ms = deadline_ms.saturating_sub(time::monotonic_ms());
-    time::timeout(Duration::from_millis(left_ms), future).await.ok()
 }

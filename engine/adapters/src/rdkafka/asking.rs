@@ -4,8 +4,8 @@ use super::errors::{reason, told};
 use super::native::{Code, Element, Event, Handle, Kind, NativeError, OFFSET_BEGINNING, Partitions, Queue, codes, element, elements};
 use super::{Kafka, Shared};
 use crate::kafka::config::{IN_SYNC_REPLICAS, settings};
-use crate::kafka::patience::{RETRY_MS, TRY_MS, persist};
-use crate::kafka::topics::id;
+use crate::kafka::patience::{TRY_MS, persist};
+use crate::kafka::topics::{id, made, make};
 use log::{Anchor, ErrorCode, Isolation, Next, Outcome, Position, Reason, TopicInfo, TopicSpec, Tp};
 use rdkafka_sys as sys;
 use runtime::time;
@@ -151,13 +151,8 @@ impl Kafka {
     }
 
     pub(super) async fn create(&self, specs: Vec<TopicSpec>, deadline_ms: u64) -> Outcome<()> {
-        // Asked again, a controller that was only slow answers that they are there.
-        loop {
-            match self.try_create(&specs, deadline_ms).await {
-                Outcome::Unknown(_) if time::monotonic_ms() + RETRY_MS < deadline_ms => time::sleep(Duration::from_millis(RETRY_MS)).await,
-                outcome => return outcome,
-            }
-        }
+        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        make(deadline_ms, || self.try_create(&specs, deadline_ms), || self.look_up(&names, deadline_ms)).await
     }
 
     async fn try_create(&self, specs: &[TopicSpec], deadline_ms: u64) -> Outcome<()> {
@@ -175,20 +170,7 @@ impl Kafka {
             // It may have been heard.
             Err(why) => return Outcome::Unknown(why),
         };
-        for code in creations(&event) {
-            match reason(code) {
-                _ if code == Code::NONE => {}
-                Reason::Answered(ErrorCode::TopicAlreadyExists) => {}
-                why @ (Reason::Deadline | Reason::Disconnected | Reason::Answered(ErrorCode::RequestTimedOut)) => return Outcome::Unknown(why),
-                why => return Outcome::NotDone(why),
-            }
-        }
-        // Brokers apply the controller's word one after the other.
-        let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-        match self.look_up(&names, deadline_ms).await {
-            Outcome::Done(_) => Outcome::Done(()),
-            Outcome::NotDone(why) | Outcome::Unknown(why) => Outcome::Unknown(why),
-        }
+        made(creations(&event).into_iter().map(|code| if code == Code::NONE { Ok(()) } else { Err(reason(code)) }))
     }
 
     pub(super) async fn position(&self, tp: Tp, anchor: Anchor, deadline_ms: u64) -> Outcome<Option<Position>> {

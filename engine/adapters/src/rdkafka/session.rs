@@ -8,11 +8,12 @@ use super::errors::{is_fenced, told};
 use super::native::{Code, Handle, Kind, NativeError, Partitions};
 use super::outbox::Outbox;
 use super::{Kafka, Shared, config};
-use crate::kafka::codes::is_put_out;
+use crate::kafka::codes::{is_elder, is_put_out};
+use crate::kafka::consumed::Consumed;
+use crate::kafka::patience::before;
 use log::history::{Event, Phase};
 use log::{ErrorCode, GroupProof, Position, Reason, Record, SendTicket, Tp, Tx, TxEnd, TxSession};
 use runtime::time;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,13 +35,10 @@ pub struct KafkaSession {
     core: Box<Core>,
 }
 
-/// Who commits: group, generation, member, instance.
-type Owner = (String, i32, String, Option<String>);
-
 /// An open transaction. Dropped, it stays open until the coordinator's timeout, or until the next session of its id.
 pub struct KafkaTx {
     core: Box<Core>,
-    offsets: BTreeMap<Owner, BTreeMap<Tp, Position>>,
+    offsets: Consumed,
     /// Does librdkafka know of it? An empty transaction asks nobody.
     begun: bool,
     /// It could not be opened.
@@ -97,7 +95,7 @@ impl TxSession for KafkaSession {
         let mut core = self.core;
         core.observe(Phase::Invoke, false);
         core.outbox.begin();
-        KafkaTx { core, offsets: BTreeMap::new(), begun: false, broken: None }
+        KafkaTx { core, offsets: Consumed::default(), begun: false, broken: None }
     }
 }
 
@@ -112,13 +110,11 @@ impl Tx for KafkaTx {
     }
 
     fn consumed(&mut self, proof: GroupProof<'_>, at: &[(Tp, Position)]) {
-        let lease = proof.lease;
-        let owner = (lease.group.clone(), lease.generation, lease.member_id.clone(), lease.instance_id.clone());
-        self.offsets.entry(owner).or_default().extend(at.iter().copied());
+        self.offsets.add(proof.lease, at);
     }
 
     async fn commit(mut self, deadline_ms: u64) -> TxEnd<KafkaSession> {
-        if !self.offsets.is_empty() {
+        if !self.offsets.by_owner().is_empty() {
             self.open();
         }
         if let Some(why) = self.broken.clone() {
@@ -162,7 +158,7 @@ impl KafkaTx {
 
     /// Makes the positions part of the transaction; tries again while that may help.
     async fn hand_over(&self, deadline_ms: u64) -> Result<(), NativeError> {
-        for ((group, generation, member, instance), at) in &self.offsets {
+        for ((group, generation, member, instance), at) in self.offsets.by_owner() {
             loop {
                 let mut list = Partitions::new();
                 for (tp, position) in at {
@@ -209,7 +205,7 @@ impl KafkaTx {
     /// The end is not known, unless the handle knows that it was fenced.
     fn failed(self, why: Reason) -> TxEnd<KafkaSession> {
         let fenced = self.core.handle.fatal().is_some_and(|(code, _)| is_fenced(code));
-        if fenced || matches!(why, Reason::Answered(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping)) {
+        if fenced || is_elder(&why) {
             return self.fenced(Reason::Answered(ErrorCode::ProducerFenced));
         }
         self.in_doubt(why)
@@ -229,10 +225,4 @@ impl KafkaTx {
         self.core.observe(Phase::Unknown, false);
         TxEnd::InDoubt(why)
     }
-}
-
-/// Runs until the monotonic clock shows `deadline_ms`.
-async fn before<F: Future>(deadline_ms: u64, future: F) -> Option<F::Output> {
-    let left_ms = deadline_ms.saturating_sub(time::monotonic_ms());
-    time::timeout(Duration::from_millis(left_ms), future).await.ok()
 }

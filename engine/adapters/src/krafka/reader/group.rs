@@ -1,8 +1,9 @@
 //! Membership: what krafka says of rebalances, and commits with the lease's own generation.
 
 use super::listener::{News, membership};
-use super::{Answer, Held, KafkaReader};
+use super::{Held, KafkaReader};
 use crate::kafka::membership::{self, LEAVE_MS, Membership};
+use crate::kafka::reading::Answer;
 use crate::krafka::errors::commit_verdict;
 use crate::krafka::{Kafka, Shared};
 use ::krafka::CloseOptions;

@@ -8,14 +8,14 @@ mod listener;
 use super::connect::{connect, reading};
 use super::errors::{passes, reason};
 use super::{Kafka, Shared};
-use crate::kafka::membership::{Membership, Start};
+use crate::kafka::membership::Membership;
 use crate::kafka::patience::{RETRY_MS, persist};
+use crate::kafka::reading::{Answer, delivered, edges, in_turn};
 use ::krafka::KrafkaError;
 use ::krafka::consumer::{Consumer, ConsumerRecord};
 use held::{Held, Item, Moved};
 use listener::{Listener, News};
-use log::history::Event;
-use log::{Anchor, ConsumerEvent, Delivered, ErrorCode, GroupProof, Isolation, Next, Outcome, Position, Reader, Reason, Subscription, Tp};
+use log::{ConsumerEvent, Delivered, ErrorCode, GroupProof, Isolation, Outcome, Position, Reader, Reason, Subscription, Tp};
 use runtime::{BoxFuture, time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -58,14 +58,6 @@ pub struct KafkaReader {
     group: Option<Membership>,
     /// krafka waits for it in a revocation.
     done: Option<tokio::sync::oneshot::Sender<()>>,
-}
-
-/// An answer to a question that the reader asked beside its stream.
-enum Answer {
-    /// Where the partitions of assignment number `assignment` would start.
-    Starts { assignment: u64, starts: Result<Vec<Start>, Reason> },
-    /// The log's edges, of a partition whose position is outside.
-    Edges { tp: Tp, wanted: Position, log_start: Next, end: Next },
 }
 
 impl Kafka {
@@ -149,19 +141,7 @@ impl KafkaReader {
             self.hear(news);
         }
         while let Ok(answer) = self.answers.try_recv() {
-            match answer {
-                Answer::Starts { assignment, starts } => {
-                    if let Some(group) = &mut self.group {
-                        group.started(assignment, starts, &mut self.events);
-                    }
-                }
-                Answer::Edges { tp, wanted, log_start, end } => {
-                    // A seek since then makes the question void.
-                    if self.held.get(&tp).is_some_and(Held::is_halted) {
-                        self.events.push_back(ConsumerEvent::OutOfRange { tp, wanted, log_start, end });
-                    }
-                }
-            }
+            answer.tell(self.group.as_mut(), |tp| self.held.get(&tp).is_some_and(Held::is_halted), &mut self.events);
         }
         self.revocation_overdue();
     }
@@ -273,10 +253,7 @@ impl KafkaReader {
 
     /// The next thing of a partition: they are served in turn.
     fn take(&mut self) -> Option<ConsumerEvent> {
-        let after = self.last.map_or(0, |last| self.held.range(..=last).count());
-        let order: Vec<Tp> = self.held.keys().copied().collect();
-        for turn in 0..order.len() {
-            let tp = order[(after + turn) % order.len()];
+        for tp in in_turn(&self.held, self.last) {
             let Some(item) = self.held.get_mut(&tp).expect("listed").take() else { continue };
             self.last = Some(tp);
             return Some(match item {
@@ -291,29 +268,16 @@ impl KafkaReader {
     }
 
     fn note_delivered(&self, tp: Tp, batch: &log::Batch, restarted: bool) {
-        self.shared().observer.observe_with(|| Event::Delivered {
-            reader: self.number,
-            group: self.group.as_ref().map(|group| group.name().to_owned()),
-            tp,
-            isolation: self.isolation,
-            restarted,
-            records: batch.records.iter().map(|record| (record.offset, record.value.as_ref().map_or(0, |value| crc32c::crc32c(value)))).collect(),
-        });
+        self.shared().observer.observe_with(|| delivered(self.number, self.group.as_ref(), tp, self.isolation, batch, restarted));
     }
 
-    /// Where does the log begin and end, now that the position is outside? Asked until there is an answer.
+    /// Asks for the log's edges, now that the position is outside.
     fn ask_edges(&self, tp: Tp, wanted: Position) {
         let (kafka, answers, isolation) = (self.kafka.clone(), self.answers_in.clone(), self.isolation);
         runtime::task::spawn(async move {
-            while !answers.is_closed() {
-                let until_ms = time::monotonic_ms() + 3_000;
-                let log_start = kafka.position(tp, Anchor::Start, until_ms).await;
-                let end = kafka.position(tp, Anchor::End(isolation), until_ms).await;
-                if let (Outcome::Done(Some(log_start)), Outcome::Done(Some(end))) = (log_start, end) {
-                    // A reader that is gone asks no more.
-                    let _ = answers.send(Answer::Edges { tp, wanted, log_start: log_start.next, end: end.next });
-                    return;
-                }
+            if let Some(answer) = edges(kafka, tp, wanted, isolation, || answers.is_closed()).await {
+                // A reader that is gone asks no more.
+                let _ = answers.send(answer);
             }
         });
     }

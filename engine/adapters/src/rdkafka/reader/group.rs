@@ -1,7 +1,8 @@
 //! Membership: what librdkafka says of rebalances, and commits with the lease's own generation.
 
-use super::{Answer, KafkaReader};
+use super::KafkaReader;
 use crate::kafka::membership::{self, LEAVE_MS};
+use crate::kafka::reading::Answer;
 use crate::rdkafka::asking::position_of;
 use crate::rdkafka::errors::{commit_verdict, reason};
 use crate::rdkafka::native::{Code, Event as NativeEvent, EventKind, OFFSET_BEGINNING, Partitions, Queue};

@@ -8,10 +8,10 @@ use super::config::assert_reading;
 use super::errors::reason;
 use super::native::{Code, EventKind, Handle, Kind, OFFSET_BEGINNING, Partitions, Queue};
 use super::{Kafka, Shared};
-use crate::kafka::membership::{Membership, Start};
+use crate::kafka::membership::Membership;
+use crate::kafka::reading::{Answer, delivered, edges, in_turn};
 use held::{Held, Item};
-use log::history::Event;
-use log::{Anchor, ConsumerEvent, GroupProof, Isolation, Next, Outcome, Position, Reader, Reason, Subscription, Tp};
+use log::{ConsumerEvent, GroupProof, Isolation, Outcome, Position, Reader, Reason, Subscription, Tp};
 use runtime::time;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,14 +35,6 @@ pub struct KafkaReader {
     answers: mpsc::UnboundedReceiver<Answer>,
     answers_in: mpsc::UnboundedSender<Answer>,
     group: Option<Membership>,
-}
-
-/// An answer to a question that the reader asked beside its stream.
-enum Answer {
-    /// Where the partitions of assignment number `assignment` would start.
-    Starts { assignment: u64, starts: Result<Vec<Start>, Reason> },
-    /// The log's edges, of a partition whose position is outside.
-    Edges { tp: Tp, wanted: Position, log_start: Next, end: Next },
 }
 
 /// Longest between two looks at the queues: they count as polls of the application.
@@ -140,19 +132,7 @@ impl KafkaReader {
             }
         }
         while let Ok(answer) = self.answers.try_recv() {
-            match answer {
-                Answer::Starts { assignment, starts } => {
-                    if let Some(group) = &mut self.group {
-                        group.started(assignment, starts, &mut self.events);
-                    }
-                }
-                Answer::Edges { tp, wanted, log_start, end } => {
-                    // A seek since then makes the question void.
-                    if self.held.get(&tp).is_some_and(Held::is_halted) {
-                        self.events.push_back(ConsumerEvent::OutOfRange { tp, wanted, log_start, end });
-                    }
-                }
-            }
+            answer.tell(self.group.as_mut(), |tp| self.held.get(&tp).is_some_and(Held::is_halted), &mut self.events);
         }
         self.revocation_overdue();
         self.seek_what_waits();
@@ -210,10 +190,7 @@ impl KafkaReader {
 
     /// The next thing of a partition: they are served in turn.
     fn take(&mut self) -> Option<ConsumerEvent> {
-        let after = self.last.map_or(0, |last| self.held.range(..=last).count());
-        let order: Vec<Tp> = self.held.keys().copied().collect();
-        for turn in 0..order.len() {
-            let tp = order[(after + turn) % order.len()];
+        for tp in in_turn(&self.held, self.last) {
             let held = self.held.get_mut(&tp).expect("listed");
             let Some(item) = held.take(BATCH_RECORDS_MAX) else { continue };
             self.last = Some(tp);
@@ -231,29 +208,17 @@ impl KafkaReader {
     }
 
     fn note_delivered(&self, tp: Tp, batch: &log::Batch, restarted: bool) {
-        self.shared().observer.observe_with(|| Event::Delivered {
-            reader: self.number,
-            group: self.group.as_ref().map(|group| group.name().to_owned()),
-            tp,
-            isolation: self.isolation,
-            restarted,
-            records: batch.records.iter().map(|record| (record.offset, record.value.as_ref().map_or(0, |value| crc32c::crc32c(value)))).collect(),
-        });
+        self.shared().observer.observe_with(|| delivered(self.number, self.group.as_ref(), tp, self.isolation, batch, restarted));
     }
 
-    /// Where does the log begin and end, now that the position is outside? Asked until there is an answer.
+    /// Asks for the log's edges, now that the position is outside.
     fn ask_edges(&self, tp: Tp, wanted: Position) {
         let (kafka, answers, wake, isolation) = (self.kafka.clone(), self.answers_in.clone(), self.wake.clone(), self.isolation);
         runtime::task::spawn(async move {
-            while !answers.is_closed() {
-                let until_ms = time::monotonic_ms() + 3_000;
-                let log_start = kafka.position(tp, Anchor::Start, until_ms).await;
-                let end = kafka.position(tp, Anchor::End(isolation), until_ms).await;
-                if let (Outcome::Done(Some(log_start)), Outcome::Done(Some(end))) = (log_start, end) {
-                    // A reader that is gone asks no more.
-                    let _ = answers.send(Answer::Edges { tp, wanted, log_start: log_start.next, end: end.next });
-                    return wake.notify_one();
-                }
+            if let Some(answer) = edges(kafka, tp, wanted, isolation, || answers.is_closed()).await {
+                // A reader that is gone asks no more.
+                let _ = answers.send(answer);
+                wake.notify_one();
             }
         });
     }

@@ -1,5 +1,5 @@
-//! Elections: from the in-sync set (A18; `eligible` has those that also look outside of it). The last member of an ISR stays in it, dead or alive: nobody else has everything. Only where
-//! unclean elections are asked for (A19) any live replica may lead instead, and what it lacks is gone.
+//! Elections: from the in-sync set (A18; `eligible` has those that also look outside of it). The last member of an ISR stays in it, dead or alive: nobody
+//! else has everything. Only where unclean elections are asked for (A19) any live replica may lead instead, and what it lacks is gone.
 
 use super::Controller;
 use crate::coordinator::ReplyTo;

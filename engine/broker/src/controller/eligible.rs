@@ -29,21 +29,22 @@ impl Controller {
     /// A broker leaves.
     pub(super) fn remove_to_eligible(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
         for (tp, old) in self.partitions().filter(|(_, old)| old.isr.contains(&broker) || old.leader == Some(broker)) {
-            let isr: Vec<NodeId> = old.isr.iter().copied().filter(|&node| node != broker).collect();
-            let eligible = self.eligible_beside(tp, old, &isr, None);
-            let next = self.elect_eligible(tp, old, isr, eligible, |node| node != broker && self.image.eligible(node));
-            self.change_to(tp, old, next, entry, notes);
+            self.go_on_without(broker, tp, old, None, entry, notes);
         }
     }
 
     /// A broker's next life cannot vouch for what the one before had.
     pub(super) fn distrust(&self, broker: NodeId, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
         for (tp, old) in self.partitions().filter(|(_, old)| old.isr.contains(&broker) || old.eligible.contains(&broker)) {
-            let isr: Vec<NodeId> = old.isr.iter().copied().filter(|&node| node != broker).collect();
-            let eligible = self.eligible_beside(tp, old, &isr, Some(broker));
-            let next = self.elect_eligible(tp, old, isr, eligible, |node| node != broker && self.image.eligible(node));
-            self.change_to(tp, old, next, entry, notes);
+            self.go_on_without(broker, tp, old, Some(broker), entry, notes);
         }
+    }
+
+    fn go_on_without(&self, broker: NodeId, tp: Tp, old: &PartitionState, distrusted: Option<NodeId>, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
+        let isr: Vec<NodeId> = old.isr.iter().copied().filter(|&node| node != broker).collect();
+        let eligible = self.eligible_beside(tp, old, &isr, distrusted);
+        let next = self.elect_eligible(tp, old, isr, eligible, |node| node != broker && self.image.eligible(node));
+        self.change_to(tp, old, next, entry, notes);
     }
 
     /// A broker came alive: perhaps it can lead what has no leader.

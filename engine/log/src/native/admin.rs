@@ -66,10 +66,7 @@ impl Shared {
 
 /// An answer speaks of each topic by itself; one that is refused for good counts before one that may be asked again.
 fn all_done(response: &Response) -> Result<(), ErrorCode> {
-    let worst = |codes: &mut dyn Iterator<Item = ErrorCode>| match codes.max_by_key(|code| !verdict::is_passing(*code)) {
-        None => Ok(()),
-        Some(code) => Err(code),
-    };
+    let worst = |codes: &mut dyn Iterator<Item = ErrorCode>| codes.max_by_key(|code| !verdict::is_passing(*code)).map_or(Ok(()), Err);
     match response {
         Response::CreateTopics { results } => {
             worst(&mut results.iter().filter_map(|(_, result)| result.err()).filter(|code| *code != ErrorCode::TopicAlreadyExists))

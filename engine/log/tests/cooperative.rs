@@ -5,10 +5,10 @@ mod support;
 
 use broker::protocol::{ErrorCode, Isolation, Tp};
 use log::native::{Assignor, ClientConfig, Native, NativeReader};
-use log::{Anchor, ConsumerEvent, Event, Lease, LogPort, Outcome, Position, Producer, Reader, Reason, StartPoint, Subscription, TopicInfo};
+use log::{Anchor, ConsumerEvent, Event, Lease, LogPort, Outcome, Position, Producer, Reader, Reason, Subscription, TopicInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::{Cluster, MemoryDisk, record, soon, text};
+use support::{Cluster, MemoryDisk, record, seek_starts, soon, text};
 
 struct Member {
     reader: NativeReader,
@@ -40,13 +40,7 @@ impl Member {
     async fn turn(&mut self, ms: u64) {
         match self.reader.next(soon(ms)).await {
             ConsumerEvent::Assigned { leases, from } => {
-                for (tp, start) in from {
-                    match start {
-                        StartPoint::Committed(position) => self.reader.seek(tp, position),
-                        StartPoint::Nothing => self.reader.seek(tp, Position::START),
-                        StartPoint::Pending => unreachable!("this group commits without transactions"),
-                    }
-                }
+                seek_starts(&mut self.reader, from);
                 for lease in leases {
                     self.superseded.extend(self.leases.insert(lease.tp, lease));
                 }

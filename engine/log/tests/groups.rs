@@ -4,10 +4,10 @@ mod support;
 
 use broker::protocol::{ErrorCode, Isolation, Tp};
 use log::native::{Native, NativeReader};
-use log::{Anchor, ConsumerEvent, Event, Lease, LogPort, Next, Outcome, Position, Producer, Reader, Reason, StartPoint, Subscription, TopicInfo};
+use log::{Anchor, ConsumerEvent, Event, Lease, LogPort, Next, Outcome, Position, Producer, Reader, Reason, Subscription, TopicInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::{Cluster, MemoryDisk, record, soon, text};
+use support::{Cluster, MemoryDisk, record, seek_starts, soon, text};
 
 /// An application that does what the port asks of it: seeks, keeps what it got, gives up when told.
 struct Worker {
@@ -28,13 +28,7 @@ impl Worker {
     async fn turn(&mut self, ms: u64) {
         match self.reader.next(soon(ms)).await {
             ConsumerEvent::Assigned { leases, from } => {
-                for (tp, start) in from {
-                    match start {
-                        StartPoint::Committed(position) => self.reader.seek(tp, position),
-                        StartPoint::Nothing => self.reader.seek(tp, Position::START),
-                        StartPoint::Pending => unreachable!("this group commits without transactions"),
-                    }
-                }
+                seek_starts(&mut self.reader, from);
                 self.leases.extend(leases.into_iter().map(|lease| (lease.tp, lease)));
             }
             ConsumerEvent::Revoking { tps, .. } => {

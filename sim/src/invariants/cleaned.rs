@@ -85,16 +85,6 @@ mod tests {
     use broker::Note;
     use log::Event;
 
-    /// Two brokers that each led once, so that their names are known.
-    fn start() -> Vec<(&'static str, Event)> {
-        vec![
-            ("controller", elected(2, 0, &[1, 2])),
-            ("broker-2", became_leader(0, 0)),
-            ("controller", elected(1, 1, &[1, 2])),
-            ("broker-1", became_leader(1, 0)),
-        ]
-    }
-
     fn content(crc: u32, records: &[(i64, u32, Option<u32>)]) -> Content {
         Content { crc, has_horizon: false, records: records.to_vec() }
     }
@@ -109,7 +99,7 @@ mod tests {
 
     /// Key 1 is written at 0 and 2, key 2 at 1; all of it is committed, and broker-1 has read it for cleaning.
     fn keyed() -> Vec<(&'static str, Event)> {
-        let mut facts = start();
+        let mut facts = two_that_led();
         for (first, last, crc) in [(0, 1, 0xa), (2, 2, 0xb)] {
             facts.push(("broker-1", appended(1, first, last, crc, true)));
             facts.push(("broker-2", appended(1, first, last, crc, false)));

@@ -97,3 +97,8 @@ pub fn recovered(end: i64) -> Event {
 pub fn became_follower(leader_epoch: u32, leader: u32) -> Event {
     Event::Broker(Note::BecameFollower { tp: TP, leader_epoch, leader })
 }
+
+/// Two brokers that each led once, so that their names are known.
+pub fn two_that_led() -> Vec<(&'static str, Event)> {
+    vec![("controller", elected(2, 0, &[1, 2])), ("broker-2", became_leader(0, 0)), ("controller", elected(1, 1, &[1, 2])), ("broker-1", became_leader(1, 0))]
+}

@@ -244,15 +244,10 @@ mod tests {
     use super::super::hand_made::*;
     use super::*;
 
-    /// Two brokers that each led once, so that their names are known.
     fn start() -> Vec<(&'static str, Event)> {
-        vec![
-            ("controller", elected(2, 0, &[1, 2])),
-            ("broker-2", became_leader(0, 0)),
-            ("controller", elected(1, 1, &[1, 2])),
-            ("broker-1", became_leader(1, 0)),
-            ("broker-1", appended(1, 0, 4, 0xa, true)),
-        ]
+        let mut facts = two_that_led();
+        facts.push(("broker-1", appended(1, 0, 4, 0xa, true)));
+        facts
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use log::history::{Event, Observer, SharedObserver};
 use log::host::{self, HostConfig};
 use log::native::{ClientConfig, Native};
-use log::{LogPort, Outcome, Record, TopicInfo, TopicSpec};
+use log::{LogPort, Outcome, Position, Reader, Record, StartPoint, TopicInfo, TopicSpec, Tp};
 use runtime::BoxFuture;
 use runtime::disk::{Disk, Entry};
 use runtime::net::Listener;
@@ -228,6 +228,17 @@ fn core(node: NodeId, address: &str, embedded: bool, transaction_version: u8) ->
 /// A deadline.
 pub fn soon(ms: u64) -> u64 {
     time::monotonic_ms() + ms
+}
+
+/// An application that commits without transactions begins where it is told.
+pub fn seek_starts(reader: &mut impl Reader, from: Vec<(Tp, StartPoint)>) {
+    for (tp, start) in from {
+        match start {
+            StartPoint::Committed(position) => reader.seek(tp, position),
+            StartPoint::Nothing => reader.seek(tp, Position::START),
+            StartPoint::Pending => unreachable!("this group commits without transactions"),
+        }
+    }
 }
 
 /// A record.

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::process;
 
-/// The root of the checkout; `xtask` always lies directly below it.
+/// The root of the checkout; `xtask` always lies directly below it. As cargo says it when it runs us: a checkout may have been moved since the build.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root of the workspace").to_owned()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().expect("xtask lies in the root of the workspace").to_owned()
 }
 
 /// Paths that git tracks or would track, relative to `root`, sorted; what `.gitignore` names is not part of the tree.

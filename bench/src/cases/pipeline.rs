@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow, ensure};
 use bench::flow::{Flow, Plain};
 use bench::measure::{Clock, HiccupMeter, Samples, pin};
 use bench::{Case, Goal, Options, Sheet, Unit};
-use book::{Book, Fast, Naive};
+use book::{Book, Fast, Naive, Slots};
 use ring::{Fault, Handler, Poller, Producer, Relay, Sink, Source, Step, line_ring, ring};
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -228,19 +228,12 @@ struct Matched {
 /// A book behind rings.
 struct Matcher {
     book: Fast,
-    reports: Vec<Report>,
 }
 
 impl Handler<In, Out> for Matcher {
     #[inline]
     fn handle(&mut self, slot: &In, out: &mut Vec<Out>) -> Result<(), Fault> {
-        self.reports.clear();
-        self.book.apply(&slot.get()?, &mut self.reports);
-        for report in &self.reports {
-            let mut slot = Out::default();
-            slot.put(0, report);
-            out.push(slot);
-        }
+        self.book.apply(&slot.get()?, &mut Slots { slots: out, tag: slot.tag() });
         Ok(())
     }
 }
@@ -255,7 +248,7 @@ impl<S: Source<In>, L: Sink<Out>> Matching<Matcher, S, L> {
             }
             book
         };
-        let matcher = || Matcher { book: book(), reports: Vec::new() };
+        let matcher = || Matcher { book: book() };
         Matching { bare: book(), wire: matcher(), relay: Relay::new(commands, matcher(), reports).batching(BATCH) }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::Work;
 use bench::flow::{Flow, Plain};
-use book::{Book, Fast};
+use book::{Book, Fast, Slots};
 use ring::{Pipeline, Sink, Source, Step, line_ring, ring};
 use std::hint::black_box;
 use std::ops::ControlFlow;
@@ -48,16 +48,10 @@ fn filled(plain: Plain) -> (Flow, Fast, Vec<Report>) {
 
 /// Archived commands in, archived reports out, on one thread.
 fn pipeline() -> Box<dyn FnOnce() -> u64> {
-    let (flow, mut book, mut reports) = filled(Plain::SMALL);
+    let (flow, mut book, _) = filled(Plain::SMALL);
     let slots = slots(&flow);
     let handler = move |slot: &Slot<Command>, out: &mut Vec<Slot<Report>>| {
-        reports.clear();
-        book.apply(&slot.get()?, &mut reports);
-        for report in &reports {
-            let mut slot = Slot::default();
-            slot.put(0, report);
-            out.push(slot);
-        }
+        book.apply(&slot.get()?, &mut Slots { slots: out, tag: slot.tag() });
         Ok(())
     };
     let mut pipeline = Pipeline::new(256, 4_096, handler);

@@ -1,8 +1,9 @@
 //! What a book does, whoever implements it.
 
+use crate::Reports;
 use wire::ids::{AccountId, OrderId};
 use wire::order::{OrderType, Side, SymbolSpec, TimeInForce};
-use wire::slot::{Command, Report};
+use wire::slot::Command;
 
 /// The bounds of one book. All are reached by rejects, never by growing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,18 +92,18 @@ pub trait Book {
     /// * `WouldTake`: post-only, and the other side has an order at its price or better;
     /// * `CannotFill`: fill-or-kill, and there is less than its quantity within its price;
     /// * `BookFull`: it would rest without taking anything (what takes and then rests has freed an order and a level), and there is no room.
-    fn place(&mut self, order: &NewOrder, out: &mut Vec<Report>);
+    fn place(&mut self, order: &NewOrder, out: &mut impl Reports);
 
     /// Takes the order out: `Ended` with `Cancelled`. `UnknownOrder` unless it rests and is the account's.
-    fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut Vec<Report>);
+    fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut impl Reports);
 
     /// Makes the order smaller by `lots` in its place. `UnknownOrder`; `OutOfRange` unless 1 ≤ `lots` < remaining.
-    fn reduce(&mut self, order_id: OrderId, account: AccountId, lots: i64, out: &mut Vec<Report>);
+    fn reduce(&mut self, order_id: OrderId, account: AccountId, lots: i64, out: &mut impl Reports);
 
     /// Takes the order out and enters it again, behind all others, with another price and remaining quantity; it takes like a new one.
     /// `UnknownOrder`; `OutOfRange` unless the price is in range, 1 ≤ `quantity_lots` ≤ remaining and nothing overflows; `WouldTake` if it was
     /// post-only and would; `BookFull` if it would rest without taking, needs a level, and there is none. Then the order stays as it was.
-    fn replace(&mut self, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64, out: &mut Vec<Report>);
+    fn replace(&mut self, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64, out: &mut impl Reports);
 
     /// Appends the best `levels` levels of a side, best first.
     fn depth(&self, side: Side, levels: usize, out: &mut Vec<Level>);
@@ -123,7 +124,8 @@ pub trait Book {
     }
 
     /// Does what a command of this book's symbol says.
-    fn apply(&mut self, command: &Command, out: &mut Vec<Report>) {
+    #[inline(always)]
+    fn apply(&mut self, command: &Command, out: &mut impl Reports) {
         match *command {
             Command::Place { symbol: _, side, order_type, time_in_force, order_id, account, price_ticks, quantity_lots } => {
                 self.place(&NewOrder { order_id, account, side, order_type, time_in_force, price_ticks, quantity_lots }, out);

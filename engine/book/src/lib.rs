@@ -10,10 +10,12 @@ pub mod conformance;
 mod fast;
 mod hash;
 mod naive;
+mod reports;
 mod venue;
 
 pub use book::{Book, BookConfig, Level, NewOrder};
 pub use fast::Fast;
 pub use hash::StateHash;
 pub use naive::Naive;
+pub use reports::{Reports, Slots};
 pub use venue::Venue;

@@ -1,6 +1,6 @@
 //! The slow obvious book: a sorted map of queues per side. What the fast book is checked against.
 
-use crate::{Book, BookConfig, Level, NewOrder, StateHash};
+use crate::{Book, BookConfig, Level, NewOrder, Reports, StateHash};
 use std::collections::{BTreeMap, VecDeque};
 use wire::ids::{AccountId, OrderId};
 use wire::order::{CancelReason, EndReason, OrderType, RejectReason, Side};
@@ -115,7 +115,7 @@ impl Naive {
     }
 
     /// Trades with the best of the other side while it is within the limit; gives back what is left.
-    fn take(&mut self, side: Side, limit: i64, mut remaining_lots: i64, out: &mut Vec<Report>) -> i64 {
+    fn take(&mut self, side: Side, limit: i64, mut remaining_lots: i64, out: &mut impl Reports) -> i64 {
         while remaining_lots > 0
             && let Some(price_ticks) = self.crossing(side, limit)
         {
@@ -184,7 +184,7 @@ impl Naive {
 }
 
 impl Book for Naive {
-    fn place(&mut self, order: &NewOrder, out: &mut Vec<Report>) {
+    fn place(&mut self, order: &NewOrder, out: &mut impl Reports) {
         let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
         let (origin, number) = order_id.origin();
         let unseen = match self.seen.get(&origin) {
@@ -212,7 +212,7 @@ impl Book for Naive {
         }
     }
 
-    fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut Vec<Report>) {
+    fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut impl Reports) {
         if self.find(order_id, account).is_none() {
             out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
             return;
@@ -221,7 +221,7 @@ impl Book for Naive {
         out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots });
     }
 
-    fn reduce(&mut self, order_id: OrderId, account: AccountId, lots: i64, out: &mut Vec<Report>) {
+    fn reduce(&mut self, order_id: OrderId, account: AccountId, lots: i64, out: &mut impl Reports) {
         out.push(match self.find(order_id, account) {
             None => Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account },
             Some((_, _, order)) if !(1..order.remaining_lots).contains(&lots) => Report::CancelRejected { reason: CancelReason::OutOfRange, order_id, account },
@@ -232,7 +232,7 @@ impl Book for Naive {
         });
     }
 
-    fn replace(&mut self, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64, out: &mut Vec<Report>) {
+    fn replace(&mut self, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64, out: &mut impl Reports) {
         let Some((side, old_price, old)) = self.find(order_id, account).map(|(side, price, order)| (side, price, *order)) else {
             out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
             return;

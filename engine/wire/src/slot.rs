@@ -60,14 +60,13 @@ pub enum Report {
     CancelRejected { reason: CancelReason, order_id: OrderId, account: AccountId },
 }
 
-/// A [`Command`] or a [`Report`] in one cache line.
+/// A [`Command`] or a [`Report`] in one cache line. It is eight words and moves as such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Slot<T> {
-    version: u16,
-    len: u16,
-    tag: u32,
-    body: [u8; BODY_LEN],
+    /// Version, length, tag, from the low bits on: one comparison says whether the first two are right.
+    head: u64,
+    body: [u64; WORDS],
     of: PhantomData<T>,
 }
 
@@ -100,11 +99,20 @@ const _: () = assert!(size_of::<ArchivedReport>() <= BODY_LEN && align_of::<Arch
 
 impl<T> Slot<T> {
     /// A slot that nobody wrote: [`Slot::get`] refuses it.
-    pub const EMPTY: Slot<T> = Slot { version: 0, len: 0, tag: 0, body: [0; BODY_LEN], of: PhantomData };
+    pub const EMPTY: Slot<T> = Slot { head: 0, body: [0; WORDS], of: PhantomData };
 
     /// The writer's number.
+    #[inline]
     pub fn tag(&self) -> u32 {
-        self.tag
+        (self.head >> 32) as u32
+    }
+
+    fn version(&self) -> u16 {
+        self.head as u16
+    }
+
+    fn archive_len(&self) -> usize {
+        usize::from((self.head >> 16) as u16)
     }
 }
 
@@ -115,14 +123,24 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T: Words> Slot<T> {
+    /// The low half of the head of every slot of this type and version.
+    const KIND: u32 = VERSION as u32 | (T::LEN as u32) << 16;
+
+    #[inline(always)]
+    fn head(tag: u32) -> u64 {
+        u64::from(Self::KIND) | u64::from(tag) << 32
+    }
+
+    /// A slot with `value`. Where the value's variant is known it is a few stores: nothing is asked.
+    #[inline(always)]
+    pub fn new(tag: u32, value: &T) -> Self {
+        Slot { head: Self::head(tag), body: value.to_words(), of: PhantomData }
+    }
+
     /// Writes `value`; what stood there before is gone.
     #[inline(always)]
     pub fn put(&mut self, tag: u32, value: &T) {
-        let mut body = [0; BODY_LEN];
-        for (bytes, word) in body.as_chunks_mut().0.iter_mut().zip(value.to_words()) {
-            *bytes = word.to_le_bytes();
-        }
-        *self = Slot { version: VERSION, len: T::LEN as u16, tag, body, of: PhantomData };
+        *self = Self::new(tag, value);
     }
 
     /// Copies an archive that came from elsewhere; a bad one leaves the slot as it was.
@@ -130,8 +148,10 @@ impl<T: Words> Slot<T> {
         if archive.len() != T::LEN {
             return Err(SlotError::Length { len: archive.len(), expected: T::LEN });
         }
-        let mut slot = Slot { version: VERSION, len: T::LEN as u16, tag, ..Self::EMPTY };
-        slot.body[..T::LEN].copy_from_slice(archive);
+        let mut bytes = [0; BODY_LEN];
+        bytes[..T::LEN].copy_from_slice(archive);
+        let mut slot = Slot { head: Self::head(tag), ..Self::EMPTY };
+        slot.body.iter_mut().zip(bytes.as_chunks().0).for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
         slot.get()?;
         *self = slot;
         Ok(())
@@ -140,46 +160,43 @@ impl<T: Words> Slot<T> {
     /// Reads the value; version, length and archive are checked, in this order.
     #[inline(always)]
     pub fn get(&self) -> Result<T, SlotError> {
-        if self.version != VERSION {
-            return Err(SlotError::Version { version: self.version });
+        if self.head as u32 != Self::KIND {
+            return Err(self.foreign());
         }
-        if usize::from(self.len) != T::LEN {
-            return Err(SlotError::Length { len: usize::from(self.len), expected: T::LEN });
-        }
-        let mut words = [0; WORDS];
-        for (word, bytes) in words.iter_mut().zip(self.body.as_chunks().0) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        T::from_words(&words).ok_or(SlotError::Body)
+        T::from_words(&self.body).ok_or(SlotError::Body)
     }
 
-    /// The archived bytes.
-    pub fn archive(&self) -> &[u8] {
-        &self.body[..usize::from(self.len)]
+    /// What is wrong with a slot that is not of this type and version.
+    #[cold]
+    fn foreign(&self) -> SlotError {
+        if self.version() == VERSION {
+            SlotError::Length { len: self.archive_len(), expected: T::LEN }
+        } else {
+            SlotError::Version { version: self.version() }
+        }
+    }
+
+    /// A copy of the archived bytes.
+    pub fn archive(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.body.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.truncate(self.archive_len());
+        bytes
     }
 }
 
-/// The cache line as words, little-endian. Bits 24 to 31 of the first are zero, because `len` is below 256.
+/// The cache line as words. Bits 24 to 31 of the first are zero, because `len` is below 256.
 impl<T> From<Slot<T>> for [u64; 8] {
     #[inline]
     fn from(slot: Slot<T>) -> Self {
-        let mut words = [u64::from(slot.version) | u64::from(slot.len) << 16 | u64::from(slot.tag) << 32; 8];
-        for (word, bytes) in words[1..].iter_mut().zip(slot.body.as_chunks().0) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        words
+        let [a, b, c, d, e, f, g] = slot.body;
+        [slot.head, a, b, c, d, e, f, g]
     }
 }
 
 /// Any words: [`Slot::get`] says whether they are a slot.
 impl<T> From<[u64; 8]> for Slot<T> {
     #[inline]
-    fn from(words: [u64; 8]) -> Self {
-        let [head, ..] = words;
-        let mut body = [0; BODY_LEN];
-        for (bytes, word) in body.as_chunks_mut().0.iter_mut().zip(&words[1..]) {
-            *bytes = word.to_le_bytes();
-        }
-        Slot { version: head as u16, len: (head >> 16) as u16, tag: (head >> 32) as u32, body, of: PhantomData }
+    fn from([head, a, b, c, d, e, f, g]: [u64; 8]) -> Self {
+        Slot { head, body: [a, b, c, d, e, f, g], of: PhantomData }
     }
 }

@@ -62,7 +62,7 @@ proptest! {
         out_slot.put(tag, &report);
         let command = rkyv::to_bytes::<Failure>(&command).expect("an archive without pointers does not fail");
         let report = rkyv::to_bytes::<Failure>(&report).expect("an archive without pointers does not fail");
-        prop_assert_eq!((in_slot.archive(), out_slot.archive()), (&*command, &*report));
+        prop_assert_eq!((&*in_slot.archive(), &*out_slot.archive()), (&*command, &*report));
     }
 
     /// A slot's words are read without rkyv, and mean what they mean to it: damaged archives, which are valid often, and arbitrary ones.
@@ -76,7 +76,7 @@ proptest! {
         let (mut in_slot, mut out_slot) = (Slot::EMPTY, Slot::EMPTY);
         in_slot.put(0, &command);
         out_slot.put(0, &report);
-        for archive in [in_slot.archive(), out_slot.archive(), &noise] {
+        for archive in [in_slot.archive(), out_slot.archive(), noise] {
             let mut archive = rkyv::util::Align(<[u8; 48]>::try_from(archive).expect("both archives have 48 bytes"));
             damage.iter().for_each(|(at, byte)| archive[*at] = *byte);
             let (mut in_slot, mut out_slot) = (Slot::<Command>::EMPTY, Slot::<Report>::EMPTY);

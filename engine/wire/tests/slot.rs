@@ -68,7 +68,7 @@ fn an_archive_from_elsewhere_is_checked_at_any_address() {
     slot.put(1, &commands()[3]);
     for shift in 0..8 {
         let mut shifted = vec![0; shift];
-        shifted.extend_from_slice(slot.archive());
+        shifted.extend_from_slice(&slot.archive());
         let mut copy = Slot::<Command>::EMPTY;
         assert_eq!(copy.put_archive(1, &shifted[shift..]), Ok(()));
         assert_eq!(copy, slot);
@@ -86,7 +86,7 @@ fn a_bad_archive_is_refused_and_changes_nothing() {
     let mut slot = Slot::EMPTY;
     slot.put(1, &commands()[1]);
     let before = slot;
-    let mut archive = slot.archive().to_vec();
+    let mut archive = slot.archive();
     archive[0] = 4;
     assert_eq!(slot.put_archive(2, &archive), Err(SlotError::Body));
     archive.pop();

@@ -19,7 +19,7 @@ mod taking;
 mod tests;
 mod window;
 
-use crate::{Book, BookConfig, Level, NewOrder, StateHash};
+use crate::{Book, BookConfig, Level, NewOrder, Reports, StateHash};
 use ladder::Ladder;
 use orders::{NONE, Orders, Resting};
 use origins::{Origins, Seen};
@@ -295,7 +295,7 @@ impl Fast {
 
     /// Every other order: it is refused, or takes, or the book is nearly full.
     #[inline(never)]
-    fn place_with_care(&mut self, order: &NewOrder, seen: Seen, out: &mut Vec<Report>) {
+    fn place_with_care(&mut self, order: &NewOrder, seen: Seen, out: &mut impl Reports) {
         self.grow_if_full();
         let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
         let takes = self.crosses(side, price_ticks.cast_unsigned());
@@ -342,7 +342,7 @@ impl Fast {
 
 impl Book for Fast {
     #[inline(always)]
-    fn place(&mut self, order: &NewOrder, out: &mut Vec<Report>) {
+    fn place(&mut self, order: &NewOrder, out: &mut impl Reports) {
         let NewOrder { order_id, account, side, price_ticks, quantity_lots, .. } = *order;
         let (origin, number) = order_id.origin();
         let seen = self.origins.see(origin, number);
@@ -366,7 +366,7 @@ impl Book for Fast {
     }
 
     #[inline(always)]
-    fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut Vec<Report>) {
+    fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut impl Reports) {
         let Some(Found { place, order, .. }) = self.find(order_id, account) else {
             return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
         };
@@ -376,7 +376,7 @@ impl Book for Fast {
     }
 
     #[inline(never)]
-    fn reduce(&mut self, order_id: OrderId, account: AccountId, lots: i64, out: &mut Vec<Report>) {
+    fn reduce(&mut self, order_id: OrderId, account: AccountId, lots: i64, out: &mut impl Reports) {
         out.push(match self.find(order_id, account) {
             None => Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account },
             Some(Found { order, .. }) if !(1..order.lots.cast_signed()).contains(&lots) => {
@@ -390,7 +390,7 @@ impl Book for Fast {
     }
 
     #[inline(never)]
-    fn replace(&mut self, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64, out: &mut Vec<Report>) {
+    fn replace(&mut self, order_id: OrderId, account: AccountId, price_ticks: i64, quantity_lots: i64, out: &mut impl Reports) {
         let Some(found) = self.find(order_id, account) else {
             return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
         };

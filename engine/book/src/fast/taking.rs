@@ -2,6 +2,7 @@
 
 use super::Fast;
 use super::orders::NONE;
+use crate::Reports;
 use wire::ids::{AccountId, OrderId};
 use wire::order::{EndReason, Side};
 use wire::slot::Report;
@@ -9,7 +10,7 @@ use wire::slot::Report;
 impl Fast {
     /// Trades with the best of the other side while it is within the limit; gives back what is left.
     #[inline(never)]
-    pub(super) fn take(&mut self, side: Side, limit: u64, mut lots: u64, out: &mut Vec<Report>) -> u64 {
+    pub(super) fn take(&mut self, side: Side, limit: u64, mut lots: u64, out: &mut impl Reports) -> u64 {
         while lots > 0 && self.crosses(side, limit) {
             let price = match side {
                 Side::Buy => self.best_ask,
@@ -20,7 +21,7 @@ impl Fast {
         lots
     }
 
-    fn take_level(&mut self, price: u64, mut lots: u64, out: &mut Vec<Report>) -> u64 {
+    fn take_level(&mut self, price: u64, mut lots: u64, out: &mut impl Reports) -> u64 {
         let mut place = self.ladder.level(price).first;
         while place != NONE && lots > 0 {
             let maker = self.orders.get(place);

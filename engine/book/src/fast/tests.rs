@@ -1,9 +1,10 @@
 //! What no report shows: the parts of the book agree with each other after every step, wherever the window is.
 
 use super::*;
-use crate::Naive;
+use crate::{Naive, Slots};
 use proptest::prelude::*;
 use wire::order::TimeInForce;
+use wire::slot::Slot;
 
 impl Fast {
     fn check(&self) {
@@ -30,25 +31,42 @@ proptest! {
     #[test]
     fn the_parts_agree(steps in prop::collection::vec((0..4_u8, any::<bool>(), prop_oneof![4 => 9_900..10_100_i64, 1 => 1..1_i64 << 40], 1..10_i64), 1..200)) {
         let config = BookConfig { price_ticks_max: 1 << 40, quantity_lots_max: 1 << 40, orders_max: 60, levels_max: 60, origins_max: 1 };
-        let (mut book, mut out) = (Fast::with_window(config, 128), Vec::new());
+        let (mut book, mut slots) = (Fast::with_window(config, 128), Vec::new());
         // From no room at all; what it says is the naive book's.
         let (mut growing, mut naive, mut expected, mut told) = (Fast::growing_from(config, 1), Naive::new(config), Vec::new(), Vec::new());
         for (number, (what, buy, price_ticks, quantity_lots)) in (1_u64..).zip(steps) {
             let older = OrderId(number.saturating_sub(price_ticks as u64 % 30));
             let (account, side) = (AccountId(1), if buy { Side::Buy } else { Side::Sell });
             let order = NewOrder { order_id: OrderId(number), account, side, order_type: OrderType::Limit, time_in_force: TimeInForce::Gtc, price_ticks, quantity_lots };
-            let step = |book: &mut dyn Book, out: &mut Vec<Report>| match what {
-                0 => book.cancel(older, account, out),
-                1 => book.replace(older, account, price_ticks, quantity_lots, out),
-                _ => book.place(&order, out),
-            };
-            step(&mut book, &mut out);
+            let step = Step { what, older, order };
+            step.of(&mut book, &mut Slots { slots: &mut slots, tag: number as u32 });
             book.check();
-            step(&mut growing, &mut told);
+            step.of(&mut growing, &mut told);
             growing.check();
-            step(&mut naive, &mut expected);
+            step.of(&mut naive, &mut expected);
             prop_assert_eq!(&told, &expected);
             prop_assert_eq!(growing.state_hash(), naive.state_hash());
+            prop_assert!(slots.last().is_some_and(|slot| slot.tag() == number as u32), "every slot has its command's number");
+        }
+        let in_slots: Result<Vec<Report>, _> = slots.iter().map(Slot::get).collect();
+        prop_assert_eq!(in_slots, Ok(expected), "slots say what a list says");
+    }
+}
+
+/// One command, for books of several kinds.
+struct Step {
+    what: u8,
+    older: OrderId,
+    order: NewOrder,
+}
+
+impl Step {
+    fn of(&self, book: &mut impl Book, out: &mut impl Reports) {
+        let NewOrder { account, price_ticks, quantity_lots, .. } = self.order;
+        match self.what {
+            0 => book.cancel(self.older, account, out),
+            1 => book.replace(self.older, account, price_ticks, quantity_lots, out),
+            _ => book.place(&self.order, out),
         }
     }
 }

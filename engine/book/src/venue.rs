@@ -90,18 +90,11 @@ impl<B: Book> Venue<B> {
             self.patience = PATIENCE;
             self.looks_ahead = self.books.iter().map(|(_, book)| book.working_set_bytes()).sum::<usize>() > WORKING_SET_BYTES;
         }
-        let mut step = |books: &mut [(Symbol, B)], number: usize, command: &Command| {
-            reports.clear();
-            match books.get_mut(number) {
-                Some((_, book)) => book.apply(command, reports),
-                None => reports.push(unlisted(command)),
-            }
-            said(command, reports);
-        };
         if !self.looks_ahead {
-            for command in commands {
-                let number = self.number(symbol_of(command));
-                step(&mut self.books, number, command);
+            let mut left = commands;
+            while let Some(first) = left.first() {
+                let number = self.number(symbol_of(first));
+                left = run(self.books.get_mut(number), left, reports, &unlisted, &mut said);
             }
             return;
         }
@@ -120,7 +113,7 @@ impl<B: Book> Venue<B> {
             if let Some(later) = commands.get(at + AHEAD) {
                 numbers[at % AHEAD] = self.sight(later);
             }
-            step(&mut self.books, number, command);
+            step(self.books.get_mut(number), command, reports, &unlisted, &mut said);
         }
     }
 
@@ -154,6 +147,48 @@ impl<B: Book> Venue<B> {
     fn home(&self, word: u64) -> usize {
         (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
+}
+
+/// Does the commands up to the first of another symbol than the first one's; gives back those from there on. In a loop of its own, so that the book is
+/// in a register throughout.
+#[inline(never)]
+fn run<'a, B: Book>(
+    mut book: Option<&mut (Symbol, B)>,
+    commands: &'a [Command],
+    reports: &mut Vec<Report>,
+    unlisted: &impl Fn(&Command) -> Report,
+    said: &mut impl FnMut(&Command, &[Report]),
+) -> &'a [Command] {
+    let symbol = symbol_of(&commands[0]);
+    for (at, command) in commands.iter().enumerate() {
+        if symbol_of(command) != symbol {
+            return &commands[at..];
+        }
+        reports.clear();
+        match &mut book {
+            Some((_, book)) => book.apply(command, reports),
+            None => reports.push(unlisted(command)),
+        }
+        said(command, reports);
+    }
+    &[]
+}
+
+/// Does a command and hands over what it said.
+#[inline(always)]
+fn step<B: Book>(
+    book: Option<&mut (Symbol, B)>,
+    command: &Command,
+    reports: &mut Vec<Report>,
+    unlisted: &impl Fn(&Command) -> Report,
+    said: &mut impl FnMut(&Command, &[Report]),
+) {
+    reports.clear();
+    match book {
+        Some((_, book)) => book.apply(command, reports),
+        None => reports.push(unlisted(command)),
+    }
+    said(command, reports);
 }
 
 #[inline]

@@ -169,11 +169,7 @@ impl<T: Words> Slot<T> {
     /// What is wrong with a slot that is not of this type and version.
     #[cold]
     fn foreign(&self) -> SlotError {
-        if self.version() == VERSION {
-            SlotError::Length { len: self.archive_len(), expected: T::LEN }
-        } else {
-            SlotError::Version { version: self.version() }
-        }
+        if self.version() == VERSION { SlotError::Length { len: self.archive_len(), expected: T::LEN } } else { SlotError::Version { version: self.version() } }
     }
 
     /// A copy of the archived bytes.

@@ -5,6 +5,7 @@
 //! (`passed`); a search ends at a line that nobody passed.
 
 use super::prefetch::prefetch;
+use std::hint::select_unpredictable;
 
 /// No order.
 pub(super) const NONE: u32 = u32::MAX;
@@ -155,12 +156,13 @@ impl Orders {
         }
     }
 
-    /// Where in a line.
+    /// Where in a line. What is vacant keeps the id that it had; an id comes once only, and takes the first place if that is vacant, so that no two places
+    /// of a line have it (in a place that nobody used the id is 0).
     #[inline]
     fn find_in(&self, line: usize, id: u64) -> Option<u32> {
         let orders = self.line(line);
         // Which of the two is a coin's throw: not a branch.
-        let second = usize::from(orders[1].id == id) & usize::from(orders[1].before != VACANT);
+        let second = select_unpredictable(orders[0].id != id, 1, 0);
         let is_here = (orders[second].id == id) & (orders[second].before != VACANT);
         is_here.then_some((2 * line + second) as u32)
     }
@@ -228,7 +230,7 @@ impl Orders {
     #[inline]
     fn vacant_in(&self, line: usize) -> Option<u32> {
         let orders = self.line(line);
-        let second = usize::from(orders[0].before != VACANT);
+        let second = select_unpredictable(orders[0].before != VACANT, 1, 0);
         (orders[second].before == VACANT).then_some((2 * line + second) as u32)
     }
 
@@ -275,12 +277,12 @@ impl Orders {
         self.at_mut(place).behind = behind;
     }
 
-    /// Makes a place vacant; its neighbours were told before.
+    /// Makes the place of the order with this id vacant; its neighbours were told before.
     #[inline]
-    pub(super) fn free(&mut self, place: u32) {
+    pub(super) fn free(&mut self, place: u32, id: u64) {
         let order = self.at_mut(place);
+        debug_assert_eq!(order.id, id, "a place is freed by its order");
         order.before = VACANT;
-        let id = order.id;
         self.count -= 1;
         let line = self.home(id);
         if line != (place / 2) as usize {
@@ -325,7 +327,7 @@ mod tests {
                 } else if let Some(place) = orders.find(id) {
                     orders.set_lots(place, 1);
                     prop_assert_eq!(orders.get(place), Resting { lots: 1, ..map[&id] });
-                    orders.free(place);
+                    orders.free(place, id);
                     map.remove(&id);
                 }
                 prop_assert_eq!(orders.count(), map.len());
@@ -336,7 +338,7 @@ mod tests {
             }
             for id in map.keys() {
                 let place = orders.find(*id).expect("it is in the map");
-                orders.free(place);
+                orders.free(place, *id);
             }
             prop_assert!(orders.passed.iter().all(|passed| *passed == 0), "what is gone passed no line");
         }

@@ -40,7 +40,7 @@ impl Fast {
                 break;
             }
             out.push(Report::Ended { reason: EndReason::Filled, order_id, account, remaining_lots: 0 });
-            self.orders.free(place);
+            self.orders.free(place, maker.id);
             place = maker.behind;
         }
         if place == NONE {

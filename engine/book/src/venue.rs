@@ -21,8 +21,8 @@ pub struct Venue<B> {
 
 /// How many commands ahead a command's own memory is asked for, and how many ahead what follows from it: at some 30 ns a command, a latency of main
 /// memory each.
-const AHEAD: usize = 8;
-const AHEAD_FURTHER: usize = 4;
+const AHEAD: usize = 16;
+const AHEAD_FURTHER: usize = 8;
 
 /// A working set that a core's own cache holds beside everything else.
 const WORKING_SET_BYTES: usize = 1 << 20;

@@ -72,18 +72,36 @@ impl<E> Producer<E> {
 pub type Read = Result<ControlFlow<()>, Fault>;
 
 /// One text for two types: the trait that they share has no public name.
-macro_rules! read {
-    ($poller:expr, $limit:expr, $read:expr) => {{
-        // The guard would release the whole batch when dropped, by a panic too. It never is; what was read is released below, by its number.
-        let mut batch = match $poller.take($limit) {
+macro_rules! batch {
+    ($poller:expr, $limit:expr) => {
+        // The guard would release the whole batch when dropped, by a panic too. It never is; what was read is released at the end, by its number.
+        match $poller.take($limit) {
             Ok(batch) => ManuallyDrop::new(batch),
             Err(Polling::NoEvents) => return Step::Idle,
             Err(Polling::Shutdown) => return Step::Done,
-        };
-        let mut count = 0;
-        let mut failed = None;
-        for event in &mut *batch {
-            match $read(event) {
+        }
+    };
+}
+
+impl<E> Poller<E> {
+    /// Reads at most `limit` (≥ 1) events. Those that were read are released to the next reader; one at which `read` failed is not, nor are those
+    /// behind it: they are read again. If `read` panics, none of the batch is released.
+    #[inline]
+    pub fn read(&mut self, limit: u64, mut read: impl FnMut(&E) -> Read) -> Step {
+        assert!(limit >= 1, "a step reads at least one event");
+        let (mut first, mut later) = (None, None);
+        match &mut self.0 {
+            Place::First(poller) => first = Some(batch!(poller, limit)),
+            Place::Later(poller) => later = Some(batch!(poller, limit)),
+        }
+        let (mut count, mut failed) = (0, None);
+        // One loop for both, so that `read` has one caller and is compiled into it.
+        while let Some(event) = match (&mut first, &mut later) {
+            (Some(batch), _) => (&mut **batch).next(),
+            (None, Some(batch)) => (&mut **batch).next(),
+            (None, None) => None,
+        } {
+            match read(event) {
                 Ok(flow) => {
                     count += 1;
                     if flow.is_break() {
@@ -97,23 +115,21 @@ macro_rules! read {
             }
         }
         if count > 0 {
-            drop($poller.take(count).expect("what was read is still there"));
+            self.release(count);
         }
         match failed {
             Some(fault) => Step::Failed(fault),
             None => Step::Did(count),
         }
-    }};
-}
+    }
 
-impl<E> Poller<E> {
-    /// Reads at most `limit` (≥ 1) events. Those that were read are released to the next reader; one at which `read` failed is not, nor are those
-    /// behind it: they are read again. If `read` panics, none of the batch is released.
-    pub fn read(&mut self, limit: u64, mut read: impl FnMut(&E) -> Read) -> Step {
-        assert!(limit >= 1, "a step reads at least one event");
+    /// Lets the next reader, or the producer, have so many.
+    #[inline]
+    fn release(&mut self, count: u64) {
+        const THERE: &str = "what was read is still there";
         match &mut self.0 {
-            Place::First(poller) => read!(poller, limit, read),
-            Place::Later(poller) => read!(poller, limit, read),
+            Place::First(poller) => drop(poller.take(count).expect(THERE)),
+            Place::Later(poller) => drop(poller.take(count).expect(THERE)),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What was tried here and what it bought, each measured by a case of this crate. Host of every figure: AMD EPYC, 2 virtual cores, 24 GiB, Linux 6.18, no
 //! isolated cores, other programs computing at the same time (load 6 to 22); medians of at least 7 rounds. Read them as ratios. What could not be
-//! measured here (isolated cores, huge pages, `mlock`, interrupt steering, another governor) is not advised here.
+//! measured here (isolated cores, `mlock`, interrupt steering, another governor) is not advised here.
 //!
 //! ## Measure before you believe
 //!
@@ -37,16 +37,27 @@
 //!
 //! ## Archives
 //!
-//! * A checked read of a command costs about 170 instructions, writing an archive about 150 (`slot_get`, `slot_put`): with 1.3 reports a command that is
-//!   40 to 50 ns on top of the book on the busy machine, half of what the whole way through two rings adds. It is the next thing to make cheaper: a third
-//!   of the read is the symbol's six letters (`is_symbol`).
-//! * One codegen unit instead of sixteen: `slot_put` 148 to 69 instructions, `slot_get` 172 to 114; archives add 31 to 37 ns a command instead of 56, the whole
-//!   way through rings with cursor 78 to 94 instead of 112 (same minutes, same machine, in turn).
+//! * Reading and writing archives added 24.5 ns a command when this guide was begun, 6.3 as words, and 0.3 to 2.7 now. What paid: the archive is seven
+//!   words and moves as words (rkyv's own way goes through bytes, and waits for stores that cannot be forwarded); version and length are one comparison, a
+//!   symbol's six letters are checked at once; and a book writes its reports where they go ([`book::Reports`], [`book::Slots`]): where it says `Accepted`, the
+//!   kind is known, and the slot is five stores. Gathering reports first and turning each into a slot afterwards asked every one for its kind again, and
+//!   copied it twice. Every read is still checked: there was nothing left that trust would have bought.
+//! * One codegen unit instead of sixteen: `slot_put` 148 to 69 instructions, `slot_get` 172 to 114; with words 31 and 73.
+//!
+//! ## The compiler
+//!
+//! * **Who calls a closure twice calls it.** A loop for each of two types was one source text and two callers, so that the whole stage stood behind a call; one
+//!   loop over both: 24 instructions a command less.
+//! * **A reference keeps a value in memory.** An order that was handed by reference to the seldom branch was written to the stack by every command.
+//! * **A coin's throw stays a branch unless one insists.** The compiler turned the choice between two places of a line back into a branch in one loop and
+//!   not in another: 0.25 mispredictions a command. `select_unpredictable` says what is meant.
+//! * **Read a command once.** Looking over 256 commands for the next symbol before doing the first cost 2 ns a command; the same comparison within the loop nothing
+//!   that can be measured.
 //!
 //! ## What each step bought
 //!
-//! Load 13 to 27, both cores shared; medians, minimum to maximum behind them. Nothing here was measured on isolated cores or with huge pages: the host has
-//! none to give (`isolated` is empty, `HugePages_Total` is 0, transparent ones are `madvise`), so nothing is claimed of them.
+//! Load 13 to 27, both cores shared; medians, minimum to maximum behind them. Nothing here was measured on isolated cores or with reserved huge pages:
+//! the host has none to give (`isolated` is empty, `HugePages_Total` is 0; transparent ones are `madvise`), so nothing is claimed of them.
 //!
 //! | step | before | after | measured by |
 //! |---|---|---|---|
@@ -54,6 +65,28 @@
 //! | batches of 16 instead of single messages, cursor | 7.1 M/s (6.8 to 7.2) | 101 M/s (25 to 103) | `ring` |
 //! | cursor instead of the line ring under a standing queue, on top of the book | 44.2 ns (43.6 to 44.2) | 33.5 ns (33.3 to 34.0) | `pipeline --quick`, load 13 |
 //! | turns of 256 commands instead of 1,000 | 23,486 ns (19,797 to 29,557): the scheduler's | 33.5 ns (33.3 to 34.0): the ring's | `pipeline`, rings with cursor |
+//!
+//! The following at load 5 to 8, on one core: the smallest of 12 to 15 runs for each stretch of 1,024 commands, mean over the stretches; two to six such figures
+//! each, before and after in turn.
+//!
+//! | step | before | after | measured on |
+//! |---|---|---|---|
+//! | reports written as slots, slots of words: what archives add | 6.3 ns (27.4 − 21.1) | 0.3 ns (20.7 − 20.4) | 1k live, no ring |
+//! | rings with cursor, on top of the book (before: earlier, load 13; after: load 18, cores near) | 33.5 ns | 10.4 to 11.0 ns (9.8 to 11.3) | `pipeline --quick` |
+//! | resting and the step compiled into the loop, a symbol looked up once a run, a place freed by an id that is known | 25.3 ns | 22.9 ns | 10k live, through [`book::Venue`] |
+//! | no branch between two places of a line, no order on the stack, symbols compared as they lie | 23.3 ns | 21.9 ns | the same |
+//! | a loop for a run of one symbol's commands | 22.0 ns | 20.1 ns (1k live: 22.0 to 20.1) | the same |
+//! | a table of symbols an eighth full instead of half (load 18) | 56.8 ns | 53.3 ns | 64 symbols, 120k live |
+//! | looking 16 and 8 commands ahead instead of 8 and 4 (load 18) | 57.6 ns | 56.3 ns | the same |
+//! | huge pages (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.top_pad=134217728`) | 52.7, at load 18 56.0 ns | 49.1, 51.0 ns | the same |
+//!
+//! Huge pages pay only when they are there: `AnonHugePages` in `/proc/self/smaps` was 47 to 49 MB in those runs. `madvise` on each table, which is smaller than
+//! a huge page, gave none, and no gain.
+//!
+//! What did not help, and is not in the code: asking for memory without a branch on the kind of command (64 symbols: 51.5 to 56 ns, for what a kind does not
+//! need is fetched too; the first stage alone: no difference); a table of orders three quarters as large (10k: 20.2 to 22.0 ns, 64 symbols 56.3 to 60: fuller
+//! lines cost more than nearer memory saves); asking for the ring's slots before reading them (cores near: nothing; far: 42.8 to 41.0 ns on top); steps of 64
+//! commands and reports published by 64 instead of 16 (near: nothing; far: 42.8 to 36.5).
 //!
 //! The last row changes no code but the measurement: with others on both cores a turn must be much shorter than the time for which both threads run at
 //! once. And a turn must not fit one step of the reader: a ring whose slots carry their own news hands over whatever comes while it reads, and a figure
@@ -63,19 +96,38 @@
 //!
 //! Instructions, by callgrind over `instructions`, built as the gate builds it (`valgrind --tool=callgrind --toggle-collect='*instructions::counted*'`).
 //!
-//! `book_10k`, 161 instructions a command, about 26 to 32 ns:
+//! `book_10k`, 153 instructions a command (171 before), 18.7 ns in a bare loop, 20.0 to 20.3 through the venue; 1,000 live orders cost the same, so that at 10,000 it is
+//! not memory that is waited for:
 //!
-//! | share | where |
+//! | instructions | where |
 //! |---|---|
-//! | 20 % | `orders.rs`: the order in its id's line: find, take out, put in |
-//! | 14 % | commands that need care (1,515 of 20,000: they trade, or something of them is rare) |
-//! | 9 % | `taking.rs`: the sweep of 3,030 takers |
-//! | 7 % | replaces (995) |
-//! | 6 % | `origins.rs`: rising numbers of an origin |
-//! | 44 % | dispatch, prices and the window, reports, levels |
+//! | 32 | `mod.rs`: range, bests, room, linking |
+//! | 30 | `orders.rs`: the order in its id's line: find, take out, put in |
+//! | 15 | `origins.rs`: rising numbers of an origin |
+//! | 13 | `taking.rs`: the sweep of 3,030 takers of 20,000 commands |
+//! | 12 | replaces (995) |
+//! | 8 | `window.rs`, `ladder.rs`: the level of a price |
+//! | 8 | commands that need care |
+//! | 6 | the dispatch to four kinds |
+//! | 4 | lines that are full: `claim_behind`, `find_behind`, `unpass`; in samples of time 8 % |
+//! | 25 | writing reports, the loop, and what of the standard library stands in all of these |
 //!
-//! `state_hash` at the end is 28 % of that piece's count, so that the tolerance of 1 % there is 1.4 % of a command.
+//! Beside that 1.04 mispredictions a command (callgrind's model): 0.54 at the dispatch, whose kinds are drawn at random, 0.5 at conditions, a third of them in lines
+//! that are full and in sweeps. At an estimated 15 to 18 cycles each they are 4 to 5 ns of the 19. The goal of 18 is missed by 2 ns, of which 1.3 are the venue's.
+//! `state_hash` at the end is 30 % of that piece's count, so that the tolerance of 1 % there is 1.4 % of a command.
 //!
-//! `pipeline`, 606 instructions a command: the book 27 %, reading the command's archive 17 % (half of it `is_symbol`), publishing reports 10 %, writing reports'
-//! archives and the handler most of the rest. In time: archives 24.5 ns of the 33.5 that come on top of the book, both rings 9. The goal of 6 ns is missed by
-//! the archives before a ring is touched; it needs a slot that is read in place.
+//! 64 symbols: 289 instructions, 4.9 cache lines a command that a cache of 32 KB has not, 2.8 that one of 1 MB has not (its order, two neighbours or the level
+//! and its last order, the origin), 2.3 mispredictions: each kind is guessed three times, when it comes into sight, when its neighbours are asked for, and when
+//! it is done. Instructions and mispredictions alone are some 30 ns by estimate, from
+//! what they cost with 1,000 orders; the rest is memory. The goal of 35 is missed by both. It wants fewer lines for an order, not more
+//! asking: a level that keeps its orders together.
+//!
+//! Single commands: the smallest of eight runs for each command has its p99.9 at 110 ns on the calm flow and at 180 on the plain one, one reading of the clock
+//! (25 ns) included; p50 is 40. What is slow are takers that meet 4 to 6 orders on the calm flow (105 to 125 ns) and 5 to 16 on the plain one (160 to 270): 10 ns
+//! for each order. A single run at load 7 says 210 to 340: the book keeps the goal of 300 with room, and what comes on top is
+//! the machine's.
+//!
+//! `pipeline`, 390 instructions a command on one thread, both ends of both rings included (503 before). On two threads what is
+//! left on top of the book, 10 ns with near cores, is the lines that cross: one command in, 1.3 reports out, each fetched from the other core's cache. The same
+//! program said 10.4 and, a minute later when the host had moved a core, 42, with archives at 0.6 in both: beyond the archives this figure is mostly the distance of the cores.
+//! The goal of 6 is missed by that; it wants smaller reports, of which several share a line.

@@ -11,7 +11,9 @@ use wire::slot::{Command, Report};
 #[derive(Debug, Clone)]
 pub struct Venue<B> {
     books: Vec<(Symbol, B)>,
-    /// Open addressing, at most half full: a symbol's word and its book's number. No symbol is the word 0.
+    symbols_max: usize,
+    /// Open addressing, at most an eighth full, so that how far a symbol is from its place can be predicted: a symbol's word and its book's number. No
+    /// symbol is the word 0.
     table: Box<[(u64, u32)]>,
     shift: u32,
     looks_ahead: bool,
@@ -36,9 +38,10 @@ const UNLISTED: usize = usize::MAX;
 impl<B: Book> Venue<B> {
     /// Room for so many symbols (at least one).
     pub fn new(symbols_max: usize) -> Self {
-        let entries = (2 * symbols_max).next_power_of_two().max(2);
+        let entries = (8 * symbols_max).next_power_of_two().max(8);
         Venue {
             books: Vec::with_capacity(symbols_max),
+            symbols_max: symbols_max.max(1),
             table: vec![(0, 0); entries].into(),
             shift: 64 - entries.trailing_zeros(),
             looks_ahead: false,
@@ -48,7 +51,7 @@ impl<B: Book> Venue<B> {
 
     /// Adds a symbol's book. `false`, and nothing changes, if it has one or there is no room.
     pub fn list(&mut self, symbol: Symbol, book: B) -> bool {
-        if self.number(symbol) != UNLISTED || self.books.len() * 2 == self.table.len() {
+        if self.number(symbol) != UNLISTED || self.books.len() == self.symbols_max {
             return false;
         }
         let word = symbol.word();

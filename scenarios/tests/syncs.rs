@@ -23,7 +23,7 @@ fn alone(one_process: bool, transactions: bool) -> Plan {
     });
     plan.shape.as_object_mut().expect("a shape is an object").extend(small.as_object().expect("it is one").clone());
     let order = |nth: u64| {
-        json!({ "id": nth, "client": 0, "at_ms": 3_700 + nth * APART_MS, "symbol": "BTCUSD", "buy": true, "kind": "limit", "price_ticks": 1,
+        json!({ "id": nth, "client": 0, "at_ms": 6_200 + nth * APART_MS, "symbol": "BTCUSD", "buy": true, "kind": "limit", "price_ticks": 1,
             "quantity_lots": 1, "cancel_after_ms": null, "query_after_ms": null })
     };
     // As `exchange up` has them.

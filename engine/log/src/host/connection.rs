@@ -26,6 +26,8 @@ pub enum Arrival {
 /// Every connection.
 pub struct Connections {
     open: BTreeMap<u64, Connection>,
+    /// How many of them are from inside.
+    lines: usize,
     next: u64,
     connections_max: usize,
     requests_max: usize,
@@ -72,12 +74,12 @@ impl Connection {
 impl Connections {
     /// None yet.
     pub fn new(connections_max: usize, requests_max: usize, arrivals: mpsc::UnboundedSender<Arrival>) -> Self {
-        Connections { open: BTreeMap::new(), next: 1, connections_max, requests_max, arrivals }
+        Connections { open: BTreeMap::new(), lines: 0, next: 1, connections_max, requests_max, arrivals }
     }
 
     /// May one more come?
     pub fn has_room(&self) -> bool {
-        self.open.range(..LINES).count() < self.connections_max
+        self.open.len() - self.lines < self.connections_max
     }
 
     /// Serves a new connection.
@@ -102,7 +104,10 @@ impl Connections {
 
     /// A call came; with a line's first one the line is open.
     pub fn called(&mut self, line: u64, correlation: u32, kind: u16, answer: link::Answer) {
-        let entry = self.open.entry(line).or_insert_with(|| Connection::new(Answers::Calls(BTreeMap::new())));
+        let entry = self.open.entry(line).or_insert_with(|| {
+            self.lines += 1;
+            Connection::new(Answers::Calls(BTreeMap::new()))
+        });
         let Answers::Calls(asked) = &mut entry.answers else { unreachable!("a line's number is no other connection's") };
         asked.insert(correlation, answer);
         entry.order.push_back((correlation, kind));
@@ -134,7 +139,9 @@ impl Connections {
 
     /// It is gone.
     pub fn closed(&mut self, connection: u64) {
-        self.open.remove(&connection);
+        if self.open.remove(&connection).is_some() && connection >= LINES {
+            self.lines -= 1;
+        }
     }
 }
 

@@ -13,8 +13,9 @@ const ORDERS: u64 = 20;
 const APART_MS: u64 = 10_000;
 
 /// One of everything, and a client that waits.
-fn alone(transactions: bool) -> Plan {
-    let mut plan = plan(by_name("single_node_power_loss").expect("it is listed"), 1, "test");
+fn alone(one_process: bool, transactions: bool) -> Plan {
+    let scenario = if one_process { "one_process_power_loss" } else { "single_node_power_loss" };
+    let mut plan = plan(by_name(scenario).expect("it is listed"), 1, "test");
     let span_ms = ORDERS * APART_MS;
     let small = json!({
         "brokers": 1, "gateways": 1, "instances": 1, "spares": 0, "clients": 1, "lanes": 1, "account_partitions": 1, "symbol_partitions": 1,
@@ -22,7 +23,7 @@ fn alone(transactions: bool) -> Plan {
     });
     plan.shape.as_object_mut().expect("a shape is an object").extend(small.as_object().expect("it is one").clone());
     let order = |nth: u64| {
-        json!({ "id": nth, "client": 0, "at_ms": 3_700 + nth * APART_MS, "symbol": "BTCUSD", "buy": true, "kind": "limit", "price_ticks": 1,
+        json!({ "id": nth, "client": 0, "at_ms": 6_200 + nth * APART_MS, "symbol": "BTCUSD", "buy": true, "kind": "limit", "price_ticks": 1,
             "quantity_lots": 1, "cancel_after_ms": null, "query_after_ms": null })
     };
     // As `exchange up` has them.
@@ -34,20 +35,26 @@ fn alone(transactions: bool) -> Plan {
 }
 
 /// The median order's.
-fn syncs_in_sequence(transactions: bool) -> Option<u64> {
+fn syncs_in_sequence(one_process: bool, transactions: bool) -> Option<u64> {
     if sim::world::NAME.is_empty() {
         println!("skipped: this build has no simulated world");
         return None;
     }
-    let report = judge(&alone(transactions)).expect("the plan is sound").report;
+    let report = judge(&alone(one_process, transactions)).expect("the plan is sound").report;
     assert_eq!(report.class, Class::Pass, "{}: {}", report.what, report.headline);
     let [p50_us, ..] = report.ack_us;
-    println!("transactions {transactions}: the median order waits {p50_us} µs: {:?}", report.acks);
+    println!("one process {one_process}, transactions {transactions}: the median order waits {p50_us} µs: {:?}", report.acks);
     Some((p50_us + SYNC_MS * 500) / (SYNC_MS * 1_000))
 }
 
 #[test]
-fn an_order_waits_for_so_many_syncs() {
-    assert!(syncs_in_sequence(true).is_none_or(|syncs| syncs == 7));
-    assert!(syncs_in_sequence(false).is_none_or(|syncs| syncs == 2));
+fn in_one_process_an_order_waits_for_one_sync() {
+    assert!(syncs_in_sequence(true, true).is_none_or(|syncs| syncs == 1));
+    assert!(syncs_in_sequence(true, false).is_none_or(|syncs| syncs == 1));
+}
+
+#[test]
+fn in_processes_of_their_own_services_wait_for_each_other() {
+    assert!(syncs_in_sequence(false, true).is_none_or(|syncs| syncs == 7));
+    assert!(syncs_in_sequence(false, false).is_none_or(|syncs| syncs == 2));
 }

@@ -6,8 +6,8 @@ use sim::world::{DiskFault, SimulatedDisk};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Runs a body under this build's runtime: real time in the ordinary build, simulated time under madsim.
 fn block_on<T: Send + 'static>(body: impl Future<Output = T> + Send + 'static) -> T {
@@ -158,4 +158,62 @@ fn injected_errors_are_errors_until_healed() {
         disk.fault(DiskFault::BitFlip);
         assert_ne!(&life.read("log", 0, 9).unwrap()[..], b"abcd");
     });
+}
+
+#[test]
+fn one_journal_leaves_a_prefix_of_what_was_done_and_the_facts_of_that_prefix() {
+    let mut outcomes = BTreeSet::new();
+    for seed in 0..100 {
+        let (outcome, told) = block_on(async move {
+            let disk = SimulatedDisk::new(seed, "broker-1");
+            disk.keep_order("node-");
+            let life = disk.of_life(alive());
+            let told: Arc<Mutex<Vec<u32>>> = Arc::default();
+            let fact = |number: u32| {
+                let told = told.clone();
+                disk.once_durable(Box::new(move || told.lock().unwrap().push(number)));
+            };
+            life.append("node-1/a", b"1").unwrap();
+            fact(1);
+            // A file that is not the journal's is synced by itself, and the journal without naming any file.
+            life.append("rows", b"x").unwrap();
+            life.sync(&["rows".to_string()]).await.unwrap();
+            assert!(told.lock().unwrap().is_empty());
+            life.sync(&[]).await.unwrap();
+            assert_eq!(*told.lock().unwrap(), [1]);
+            life.append("node-1/b", b"2").unwrap();
+            fact(2);
+            life.rename("node-1/b", "node-1/c").unwrap();
+            life.append("node-1/a", b"3").unwrap();
+            fact(3);
+            disk.power_loss();
+            let life = disk.of_life(alive());
+            let files: Vec<String> = life.list("node-").unwrap().into_iter().map(|(name, len)| format!("{}{len}", &name[7..])).collect();
+            let outcome = (files.join(" "), told.lock().unwrap().clone());
+            // What comes behind the loss is kept in order again.
+            life.append("node-1/a", b"4").unwrap();
+            life.sync(&[]).await.unwrap();
+            disk.power_loss();
+            assert!(disk.of_life(alive()).read("node-1/a", 0, 9).unwrap().ends_with(b"4"));
+            outcome
+        });
+        outcomes.insert((outcome, told));
+    }
+    let expected: [(&str, &[u32]); 4] = [("a1", &[1]), ("a1 b1", &[1, 2]), ("a1 c1", &[1, 2]), ("a2 c1", &[1, 2, 3])];
+    assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), expected.map(|(files, told)| (files.to_owned(), told.to_vec())));
+}
+
+#[test]
+fn a_process_that_ends_leaves_what_it_wrote() {
+    let disk = SimulatedDisk::new(1, "broker-1");
+    disk.keep_order("node-");
+    disk.of_life(alive()).append("node-1/a", b"1").unwrap();
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = told.clone();
+    disk.once_durable(Box::new(move || tell.store(true, Ordering::Relaxed)));
+    assert!(!told.load(Ordering::Relaxed));
+    disk.process_ended();
+    assert!(told.load(Ordering::Relaxed));
+    disk.power_loss();
+    assert_eq!(disk.of_life(alive()).list("").unwrap(), [("node-1/a".to_string(), 1)]);
 }

@@ -52,6 +52,10 @@ impl<D: Disk> Disk for Counted<D> {
         self.disk.sync(files)
     }
 
+    fn keeps_order(&self) -> bool {
+        self.disk.keeps_order()
+    }
+
     fn sync_dir<'a>(&'a self, dir: &'a str) -> BoxFuture<'a, io::Result<()>> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.disk.sync_dir(dir)

@@ -37,12 +37,12 @@ impl Embedded {
         let disk = Arc::new(Counted::new(JournalDisk::open(folder, JournalConfig::default()).with_context(|| folder.display().to_string())?));
         let listener = Listener::bind("127.0.0.1:0").await.context("a free port of loopback")?;
         let address = listener.local_address();
-        let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(NODE, &address) });
+        let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Never, ..BrokerConfig::new(NODE, &address) });
         let controller = Controller::new(ControllerConfig::beside(NODE));
         let cores: Vec<(broker::NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
         let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, address.clone()), (NODE, address.clone())]);
         let (stopper, stop) = stop_channel();
-        let config = HostConfig::new(address.clone(), nodes);
+        let config = HostConfig { withholds: true, ..HostConfig::new(address.clone(), nodes) };
         let host = spawn(host::serve(listener, config, cores, Arc::clone(&disk) as Arc<_>, Arc::new(Silent), 1, stop));
         let client = Native::new(ClientConfig { durable: Durability::Fsync, ..ClientConfig::new("bench", [address]) }, Arc::new(Silent));
         Ok(Embedded { client, disk, stopper, host })

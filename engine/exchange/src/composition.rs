@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
 use clap::{Args, ValueEnum};
 use log::history::{SharedObserver, Silent};
-use log::host::{self, HostConfig};
+use log::host::{Host, HostConfig, Inside};
 use log::native::{ClientConfig, Native};
 use log::{Durability, LogPort};
 use runtime::disk::{Disk, JournalConfig, JournalDisk};
@@ -99,6 +99,8 @@ pub struct Log {
     pub stopper: Stopper,
     /// It ends by itself only after an error.
     pub host: JoinHandle<std::io::Result<()>>,
+    /// The way in for this process.
+    pub inside: Inside,
 }
 
 const NODE: broker::NodeId = 1;
@@ -112,16 +114,16 @@ impl Log {
         let listener = Listener::bind(listen).await.with_context(|| format!("--log-listen {listen}"))?;
         let address = listener.local_address();
         let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, address.clone()), (NODE, address.clone())]);
-        // An interval is the disk's matter: to the core it is a page cache either way.
-        let policy = if fsync == Fsync::Always { FsyncPolicy::Always } else { FsyncPolicy::Never };
-        let broker = Broker::new(BrokerConfig { fsync: policy, segment_bytes: SEGMENT_BYTES, ..BrokerConfig::new(NODE, &address) });
+        // To the core it is a page cache either way: an interval is the disk's matter, and "always" that of what leaves the process.
+        let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Never, segment_bytes: SEGMENT_BYTES, ..BrokerConfig::new(NODE, &address) });
         let controller = Controller::new(ControllerConfig::beside(NODE));
         let cores: Vec<(broker::NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
         let (stopper, stop) = stop_channel();
         let incarnation = runtime::rng::Rng::of_node("incarnation").next_u64();
-        let config = HostConfig::new(address.clone(), nodes);
-        let host = runtime::task::spawn(host::serve(listener, config, cores, disk, Arc::clone(observer), incarnation, stop));
-        Ok(Log { address, stopper, host })
+        let config = HostConfig { withholds: fsync == Fsync::Always, ..HostConfig::new(address.clone(), nodes) };
+        let host = Host::new(config, cores, disk, Arc::clone(observer), incarnation)?;
+        let inside = host.inside();
+        Ok(Log { address, stopper, host: runtime::task::spawn(host.serve(listener, stop)), inside })
     }
 }
 
@@ -130,15 +132,15 @@ pub fn nobody() -> SharedObserver {
     Arc::new(Silent)
 }
 
-/// A client of the log at `address`; `durable`: what its operator promises.
-pub fn client(name: &str, address: &str, durable: Durability, observer: &SharedObserver) -> Native {
-    let config = ClientConfig { durable, ..ClientConfig::new(name, [address.to_owned()]) };
+/// A client of the log at `address`; `durable`: what its operator promises; `inside`: the way into the log of this process.
+pub fn client(name: &str, address: &str, inside: Option<&Inside>, durable: Durability, observer: &SharedObserver) -> Native {
+    let config = ClientConfig { durable, inside: inside.cloned(), ..ClientConfig::new(name, [address.to_owned()]) };
     Native::new(config, Arc::clone(observer))
 }
 
 /// A client of a log that somebody else runs: it promises nothing.
 pub fn visitor(address: &str) -> Native {
-    client("operator", address, Durability::PageCache, &nobody())
+    client("operator", address, None, Durability::PageCache, &nobody())
 }
 
 /// What the services are given.

@@ -1,7 +1,8 @@
 //! `exchange up`: everything in one process, on one data directory. `--kafka` puts Apache Kafka in the place of the embedded log.
 //!
-//! The embedded log (controller and one broker, synced before it acknowledges unless told otherwise) serves loopback TCP, so that other processes of this machine reach it too; services
-//! are its clients like any other. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
+//! The embedded log (controller and one broker, synced before anybody outside hears of it unless told otherwise) serves loopback TCP, so that other
+//! processes of this machine reach it too; services are its clients like any other, by a way of their own: they act on what is written, and only what
+//! leaves the process (an answer, a row of the database) waits for the disk. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
 //! sessions to end.
 
 use crate::composition::{Fsync, LogArgs, Services, client};
@@ -100,8 +101,8 @@ async fn on_embedded_log(args: &UpArgs, specs: &[SymbolSpec]) -> Result<()> {
     let gateway = Listener::bind(&args.listen).await.with_context(|| format!("--listen {}", args.listen))?;
     let observer = history::open(args.history.as_deref())?;
     let mut log = args.log.start(disk, &observer).await?;
-    let (address, durable) = (log.address.clone(), args.log.fsync.durability());
-    let client = |name: &str| client(name, &address, durable, &observer);
+    let (address, inside, durable) = (log.address.clone(), log.inside.clone(), args.log.fsync.durability());
+    let client = |name: &str| client(name, &address, Some(&inside), durable, &observer);
     let mut supervisor = Supervisor::default();
     if args.log.fsync != Fsync::Always {
         println!("exchange: not synced before it is acknowledged: a power loss may take the newest orders");

@@ -4,6 +4,7 @@
 //! it may or may not have been executed, and is answered [`Broken::Unanswered`]. A break also answers what had not left yet ([`Broken::NotSent`]), so
 //! that nothing overtakes what the caller has to send again.
 
+use crate::host::{Inside, Line};
 use broker::protocol::{Request, Response};
 use bytes::Bytes;
 use runtime::net::{self, Frame, FrameReader, FrameWriter, RESPONSE};
@@ -36,7 +37,8 @@ pub struct LinkConfig {
     pub backoff_ms_max: u64,
 }
 
-type Answer = Box<dyn FnOnce(Result<Response, Broken>) + Send>;
+/// What is done with the answer to a call.
+pub type Answer = Box<dyn FnOnce(Result<Response, Broken>) + Send>;
 
 /// Whether a call has left, and the means to hold it back. Exactly one of the two happens.
 #[derive(Debug, Clone, Default)]
@@ -75,9 +77,13 @@ struct Waiting {
 
 /// The calling end. The connection ends with the last of them.
 #[derive(Debug, Clone)]
-pub struct Link {
-    // Bounded by its users: each keeps a limit of calls without an answer.
-    calls: mpsc::UnboundedSender<Call>,
+pub struct Link(Way);
+
+// Both are bounded by their users: each keeps a limit of calls without an answer.
+#[derive(Debug, Clone)]
+enum Way {
+    Network(mpsc::UnboundedSender<Call>),
+    Inside(Line),
 }
 
 impl std::fmt::Debug for Call {
@@ -91,15 +97,29 @@ impl Link {
     pub fn open(address: String, config: LinkConfig) -> Link {
         let (calls, queue) = mpsc::unbounded_channel();
         runtime::task::spawn(Driver { address, config, failures: 0, not_before_ms: 0 }.run(queue));
-        Link { calls }
+        Link(Way::Network(calls))
+    }
+
+    /// A link to the log of this very process: nothing breaks it, and no answer is late that the process could still wait for.
+    pub fn inside(inside: &Inside) -> Link {
+        Link(Way::Inside(inside.line()))
     }
 
     /// Calls; `answer` runs exactly once unless the node ends before. `wait_ms`: how long the request asks the peer to wait.
     pub fn start(&self, request: &Request, wait_ms: u64, answer: impl FnOnce(Result<Response, Broken>) + Send + 'static) -> Departure {
         let departure = Departure::default();
-        let call = Call { kind: request.kind(), body: request.encode(), wait_ms, departure: departure.clone(), answer: Box::new(answer) };
-        if let Err(unsent) = self.calls.send(call) {
-            (unsent.0.answer)(Err(Broken::NotSent));
+        match &self.0 {
+            Way::Network(calls) => {
+                let call = Call { kind: request.kind(), body: request.encode(), wait_ms, departure: departure.clone(), answer: Box::new(answer) };
+                if let Err(unsent) = calls.send(call) {
+                    (unsent.0.answer)(Err(Broken::NotSent));
+                }
+            }
+            Way::Inside(line) => {
+                let left = departure.leave();
+                assert!(left, "nobody could hold it back yet");
+                line.call(request.clone(), Box::new(answer));
+            }
         }
         departure
     }

@@ -297,6 +297,11 @@ pub trait LogPort: Clone + Send + Sync + 'static {
     fn tx_session(&self, transactional_id: &str, transaction_timeout_ms: u32, deadline_ms: u64) -> impl Future<Output = Result<Self::Session, Reason>> + Send;
     /// Looks a position up. `Done(None)`: nothing was committed.
     fn offset_at(&self, tp: Tp, anchor: Anchor, deadline_ms: u64) -> impl Future<Output = Outcome<Option<Position>>> + Send;
+    /// Waits until everything this client was told so far has behind it what [`Caps::durable`] says. Whoever is about to tell somebody outside the log (an
+    /// HTTP client, a database) what he read there asks first. At once for a client that lives elsewhere than the log: it is told nothing before.
+    fn settled(&self) -> impl Future<Output = Result<(), Reason>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// Plain sends, idempotent within this session.

@@ -5,7 +5,8 @@ mod support;
 use broker::io::{Core, DiskAnswer, DiskError, Input, Now, Output};
 use broker::protocol::{ErrorCode, Request, Response};
 use bytes::Bytes;
-use log::host::{self, HostConfig};
+use log::host::{Host, HostConfig, Inside};
+use log::link::Link;
 use runtime::disk::{Disk, Entry};
 use runtime::net::{Frame, Listener, RESPONSE, connect, framed};
 use runtime::task::{JoinHandle, Stopper, stop_channel};
@@ -15,6 +16,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use support::{MemoryDisk, Notebook};
+use tokio::sync::Semaphore;
 
 type Heard = Arc<Mutex<VecDeque<Input>>>;
 
@@ -38,18 +40,24 @@ struct Running {
     address: String,
     heard: Heard,
     stopper: Stopper,
+    inside: Inside,
     task: JoinHandle<io::Result<()>>,
 }
 
 async fn host(disk: Arc<dyn Disk>, act: impl FnMut(Now, &Input, &mut Vec<Output>) + Send + 'static) -> Running {
+    host_that(false, disk, act).await
+}
+
+async fn host_that(withholds: bool, disk: Arc<dyn Disk>, act: impl FnMut(Now, &Input, &mut Vec<Output>) + Send + 'static) -> Running {
     let listener = Listener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_address();
     let heard: Heard = Arc::default();
     let core: Box<dyn Core> = Box::new(Scripted { heard: heard.clone(), act });
     let (stopper, stop) = stop_channel();
-    let config = HostConfig::new(address.clone(), BTreeMap::new());
-    let task = runtime::task::spawn(host::serve(listener, config, vec![(1, core)], disk, Arc::new(Notebook::default()), 7, stop));
-    Running { address, heard, stopper, task }
+    let config = HostConfig { withholds, ..HostConfig::new(address.clone(), BTreeMap::new()) };
+    let host = Host::new(config, vec![(1, core)], disk, Arc::new(Notebook::default()), 7).expect("memory");
+    let inside = host.inside();
+    Running { address, heard, stopper, inside, task: runtime::task::spawn(host.serve(listener, stop)) }
 }
 
 /// Waits until the core heard something that `pick` picks.
@@ -155,13 +163,20 @@ async fn files_are_listed_changed_and_read_in_order() {
     assert_eq!(disk.list("").expect("memory"), [("node-1/dir/f".to_owned(), 3), ("node-2/other".to_owned(), 3)]);
 }
 
-/// Syncs fail from some time on.
-struct Failing {
+/// Each sync waits until a test allows it, and may fail. Keeps no order over a power loss, of which there is none here.
+struct Ruled {
     files: MemoryDisk,
+    allowed: Semaphore,
     fails: AtomicBool,
 }
 
-impl Disk for Failing {
+impl Ruled {
+    fn new(allowed: usize, fails: bool) -> Arc<Self> {
+        Arc::new(Ruled { files: MemoryDisk::default(), allowed: Semaphore::new(allowed), fails: AtomicBool::new(fails) })
+    }
+}
+
+impl Disk for Ruled {
     fn append(&self, file: &str, bytes: &[u8]) -> io::Result<u64> {
         self.files.append(file, bytes)
     }
@@ -181,8 +196,13 @@ impl Disk for Failing {
         self.files.list(prefix)
     }
     fn sync<'a>(&'a self, _files: &'a [String]) -> BoxFuture<'a, io::Result<()>> {
-        let fails = self.fails.load(Ordering::Relaxed);
-        Box::pin(async move { if fails { Err(io::ErrorKind::Other.into()) } else { Ok(()) } })
+        Box::pin(async move {
+            self.allowed.acquire().await.expect("never closed").forget();
+            if self.fails.load(Ordering::Relaxed) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+        })
+    }
+    fn keeps_order(&self) -> bool {
+        true
     }
     fn sync_dir<'a>(&'a self, _dir: &'a str) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(std::future::ready(Ok(())))
@@ -191,8 +211,7 @@ impl Disk for Failing {
 
 #[tokio::test]
 async fn a_sync_that_fails_is_told_and_a_core_that_ends_by_it_ends_the_host() {
-    let disk = Arc::new(Failing { files: MemoryDisk::default(), fails: AtomicBool::new(true) });
-    let running = host(disk, |_, input, out| match input {
+    let running = host(Ruled::new(1, true), |_, input, out| match input {
         Input::Start { .. } => {
             out.push(Output::Append { op: 1, file: "f".to_owned(), bytes: Bytes::from_static(b"a") });
             out.push(Output::Sync { op: 2, files: vec!["f".to_owned()] });
@@ -227,4 +246,66 @@ async fn a_node_that_cannot_be_reached_answers_nothing() {
     })
     .await;
     hear(&running, |input| matches!(input, Input::Response { id: 5, response: None }).then_some(())).await;
+}
+
+/// Writes a byte for each request, then answers.
+fn writes_and_answers(_: Now, input: &Input, out: &mut Vec<Output>) {
+    if let Input::Request { connection, correlation, .. } = input {
+        out.push(Output::Append { op: 1, file: "f".to_owned(), bytes: Bytes::from_static(b"a") });
+        out.push(Output::Reply { connection: *connection, correlation: *correlation, response: Response::Heartbeat, reads: vec![] });
+    }
+}
+
+/// Is it ready now? Looks once.
+async fn is_ready<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
+    std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_ready())).await
+}
+
+#[tokio::test]
+async fn inside_what_is_written_counts_and_nothing_leaves_before_it_is_synced() {
+    let disk = Ruled::new(0, false);
+    let running = host_that(true, disk.clone(), writes_and_answers).await;
+    let (mut reader, mut writer) = framed(connect(&running.address).await.expect("it listens"));
+    writer.send(Frame { kind: metadata().kind(), correlation: 1, body: metadata().encode() }).await.expect("sent");
+    hear(&running, |input| matches!(input, Input::Request { correlation: 1, .. }).then_some(())).await;
+    let link = Link::inside(&running.inside);
+    // The first wait begins before the second write, the second behind it.
+    let mut first = Box::pin(running.inside.settled());
+    assert!(!is_ready(&mut first).await);
+    assert_eq!(link.call(&metadata(), 0).await, Ok(Response::Heartbeat), "answered while nothing is synced");
+    let mut second = Box::pin(running.inside.settled());
+    assert!(!is_ready(&mut second).await);
+    assert_eq!(link.call(&metadata(), 0).await, Ok(Response::Heartbeat));
+    let mut outside = Box::pin(reader.next());
+    assert!(!is_ready(&mut outside).await && !is_ready(&mut first).await && !is_ready(&mut second).await);
+    // The round that runs was for the one outside; all others wait for the next.
+    disk.allowed.add_permits(1);
+    assert_eq!(outside.await.expect("no error").expect("an answer").correlation, 1);
+    assert_eq!(link.call(&metadata(), 0).await, Ok(Response::Heartbeat));
+    assert!(!is_ready(&mut first).await && !is_ready(&mut second).await);
+    disk.allowed.add_permits(1);
+    assert_eq!((first.await, second.await), (Ok(()), Ok(())));
+}
+
+#[tokio::test]
+async fn what_is_synced_is_not_waited_for() {
+    let disk = Ruled::new(0, false);
+    let running = host_that(true, disk.clone(), writes_and_answers).await;
+    // What is found at the start may not be on the platter either.
+    disk.allowed.add_permits(1);
+    assert_eq!(running.inside.settled().await, Ok(()));
+    assert_eq!(running.inside.settled().await, Ok(()), "without a sync");
+    running.stopper.stop();
+    running.task.await.expect("no panic").expect("left in good order");
+    assert!(running.inside.settled().await.is_err(), "there is no log any more");
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_ends_the_host_and_lets_nothing_out() {
+    let running = host_that(true, Ruled::new(1, true), writes_and_answers).await;
+    let (mut reader, mut writer) = framed(connect(&running.address).await.expect("it listens"));
+    writer.send(Frame { kind: metadata().kind(), correlation: 1, body: metadata().encode() }).await.expect("sent");
+    assert!(matches!(reader.next().await, Ok(None) | Err(_)), "the connection ends without an answer");
+    assert!(running.task.await.expect("no panic").is_err());
+    assert!(running.inside.settled().await.is_err());
 }

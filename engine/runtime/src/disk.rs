@@ -35,6 +35,10 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes the bytes and lengths of these files durable; one round for all. After an error nothing is known about any of them (a kernel forgets
     /// the pages it could not write), so the caller must stop writing and start again from what `read` gives after a restart.
     fn sync<'a>(&'a self, files: &'a [String]) -> BoxFuture<'a, io::Result<()>>;
+    /// One journal keeps all changes in their order: a power loss leaves a prefix of them, and a sync, of whatever files or of none, is of everything.
+    fn keeps_order(&self) -> bool {
+        false
+    }
     /// Makes the names in this directory (`""`: the root) durable, and the directory itself.
     fn sync_dir<'a>(&'a self, dir: &'a str) -> BoxFuture<'a, io::Result<()>>;
 }

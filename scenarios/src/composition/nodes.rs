@@ -10,9 +10,10 @@ use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPoli
 use faults::model::{Group, Terrain};
 use log::Durability;
 use log::history::Event;
-use log::host::{self, HostConfig};
+use log::host::{self, Host, HostConfig, Inside};
 use log::native::{ClientConfig, Native};
 use runtime::BoxFuture;
+use runtime::net::Listener;
 use services::account::AccountService;
 use services::api_gateway::{self, GatewayConfig};
 use services::clock_service::{self, ClockConfig};
@@ -43,6 +44,9 @@ pub struct Exchange {
 /// Node ids of a quorum.
 const VOTERS: [NodeId; 3] = [901, 902, 903];
 
+/// Stopped before the end, so that nothing is written any more; a node of its own in every shape.
+pub const CLOCK: &str = "clock_service-1";
+
 /// Pause before a service that ended by an error is started again.
 const RESTART_MS: u64 = 500;
 
@@ -51,6 +55,21 @@ const CLEANER_BACKOFF_MS: u64 = 1_000;
 
 /// Segments where the cleaner is on: of a run, a coordinator's partition fills several.
 const CLEANED_SEGMENT_BYTES: u64 = 8 << 10;
+
+/// The node that is everything, where one process is.
+const ALL_IN_ONE: &str = "broker-1";
+
+/// Where a host keeps the files of its cores.
+const LOG_FILES: &str = "node-";
+
+/// A service: what runs in a process of its own, or as a part of the one.
+#[derive(Clone)]
+struct Part {
+    name: String,
+    /// Spares join later.
+    starts: bool,
+    run: Arc<dyn Fn(Exchange, NodeCtx, Native) -> BoxFuture<'static, Result<(), ServiceError>> + Send + Sync>,
+}
 
 impl Exchange {
     fn is_single(&self) -> bool {
@@ -77,7 +96,17 @@ impl Exchange {
 
     /// Where users connect to.
     pub fn gateway_addresses(&self) -> Vec<String> {
-        names("api_gateway", self.shape.gateways).into_iter().map(|node| format!("{node}:8080")).collect()
+        self.edges().into_iter().map(|node| format!("{node}:8080")).collect()
+    }
+
+    /// The nodes of the gateways.
+    fn edges(&self) -> Vec<String> {
+        if self.shape.one_process { vec![ALL_IN_ONE.to_owned()] } else { names("api_gateway", self.shape.gateways) }
+    }
+
+    /// The node of the recorder.
+    pub fn recorder(&self) -> &'static str {
+        if self.shape.one_process { ALL_IN_ONE } else { "data_recorder-1" }
     }
 
     /// Partitions of every topic.
@@ -98,11 +127,15 @@ impl Exchange {
             let (members, spares) = all.split_at(self.shape.instances as usize);
             Group { name: name.to_owned(), members: members.to_vec(), spares: spares.to_vec() }
         };
-        let groups = vec![group("account", "account"), group("matching", "matching_engine"), group("wallet", "wallet")];
-        let edges = names("api_gateway", self.shape.gateways);
+        let mut groups = vec![group("account", "account"), group("matching", "matching_engine"), group("wallet", "wallet")];
+        let edges = self.edges();
         let mut services: Vec<String> = groups.iter().flat_map(|group| group.members.clone()).collect();
         services.extend(edges.iter().cloned());
-        services.extend(["clock_service-1".to_owned(), "data_recorder-1".to_owned()]);
+        services.extend([CLOCK.to_owned(), "data_recorder-1".to_owned()]);
+        if self.shape.one_process {
+            groups.clear();
+            services = vec![CLOCK.to_owned()];
+        }
         Terrain {
             controllers: self.controllers(),
             brokers: self.brokers(),
@@ -118,8 +151,14 @@ impl Exchange {
 
     /// A client of the log for a node.
     pub fn native(&self, ctx: &NodeCtx) -> Native {
+        self.native_by(ctx, None)
+    }
+
+    /// The same, by the way in of the log's own process.
+    fn native_by(&self, ctx: &NodeCtx, inside: Option<Inside>) -> Native {
         let timers = &self.timers;
         let config = ClientConfig {
+            inside,
             durable: if self.is_single() { Durability::Fsync } else { Durability::Replicated(self.shape.brokers) },
             request_timeout_ms: timers.request_timeout_ms,
             delivery_timeout_ms: timers.delivery_timeout_ms,
@@ -131,15 +170,15 @@ impl Exchange {
         Native::new(config, ctx.observer.clone())
     }
 
-    /// Brokers and controller.
-    pub fn add_log(&self, world: &World) {
+    /// Brokers and controller; where one process is everything, that process.
+    pub fn add_log(&self, world: &World, audit: &SharedAudit) {
+        if self.shape.one_process {
+            return self.add_one_process(world, audit);
+        }
         for number in 1..=self.shape.brokers {
             let this = self.clone();
             world.node(&format!("broker-{number}"), move |ctx| {
-                let mut cores: Vec<(NodeId, Box<dyn Core>)> = vec![(number, Box::new(this.broker(number)))];
-                if this.is_single() {
-                    cores.insert(0, (CONTROLLER, Box::new(Controller::new(this.controller_config()))));
-                }
+                let cores = if this.is_single() { this.both_cores() } else { vec![(number, Box::new(this.broker(number)) as Box<dyn Core>)] };
                 this.host(ctx, "9092", cores)
             });
         }
@@ -155,24 +194,64 @@ impl Exchange {
         }
     }
 
+    fn both_cores(&self) -> Vec<(NodeId, Box<dyn Core>)> {
+        vec![(CONTROLLER, Box::new(Controller::new(self.controller_config()))), (1, Box::new(self.broker(1)))]
+    }
+
+    /// `exchange up`: the log and every service but the clock in one process, on a disk whose journal keeps the order. The services act on what is written.
+    fn add_one_process(&self, world: &World, audit: &SharedAudit) {
+        let (this, parts) = (self.clone(), self.parts(audit));
+        world.add(ALL_IN_ONE, move |ctx| {
+            let (this, parts) = (this.clone(), parts.clone());
+            Box::pin(async move {
+                let config = HostConfig { withholds: true, ..this.host_config(&ctx, "9092") };
+                let ended = match Listener::bind(&config.listen).await {
+                    Ok(listener) => {
+                        let host =
+                            Host::new(config, this.both_cores(), ctx.disk.clone(), ctx.observer.clone(), ctx.incarnation).expect("a disk that can be listed");
+                        let inside = host.inside();
+                        for part in parts.into_iter().filter(|part| part.starts && !part.is_clock()) {
+                            let (ctx, inside) = (ctx.part(&part.name), inside.clone());
+                            let native = {
+                                let this = this.clone();
+                                move |ctx: &NodeCtx| this.native_by(ctx, Some(inside.clone()))
+                            };
+                            runtime::task::spawn(part.keep_running(this.clone(), ctx, native));
+                        }
+                        host.serve(listener, ctx.stop.clone()).await
+                    }
+                    Err(error) => Err(error),
+                };
+                say(&ctx, ended.err().map_or("stopped".to_owned(), |error| error.to_string()));
+            })
+        });
+        world.keep_order(ALL_IN_ONE, LOG_FILES);
+        world.join(ALL_IN_ONE);
+    }
+
     fn host(&self, ctx: NodeCtx, port: &str, cores: Vec<(NodeId, Box<dyn Core>)>) -> BoxFuture<'static, ()> {
-        let port_of_controllers = if self.is_single() { "9092" } else { "9093" };
-        let controllers = self.controllers().into_iter().map(|name| format!("{name}:{port_of_controllers}"));
-        let mut nodes: BTreeMap<NodeId, String> = self.controller_ids().into_iter().zip(controllers).collect();
-        nodes.extend((1..=self.shape.brokers).map(|number| (number, format!("broker-{number}:9092"))));
-        let mut config = HostConfig::new(format!("{}:{port}", ctx.name), nodes);
-        config.link.request_timeout_ms = self.timers.request_timeout_ms;
+        let config = self.host_config(&ctx, port);
         Box::pin(async move {
             let ended = host::run(config, cores, ctx.disk.clone(), ctx.observer.clone(), ctx.incarnation, ctx.stop.clone()).await;
             say(&ctx, ended.err().map_or("stopped".to_owned(), |error| error.to_string()));
         })
     }
 
+    fn host_config(&self, ctx: &NodeCtx, port: &str) -> HostConfig {
+        let port_of_controllers = if self.is_single() { "9092" } else { "9093" };
+        let controllers = self.controllers().into_iter().map(|name| format!("{name}:{port_of_controllers}"));
+        let mut nodes: BTreeMap<NodeId, String> = self.controller_ids().into_iter().zip(controllers).collect();
+        nodes.extend((1..=self.shape.brokers).map(|number| (number, format!("broker-{number}:9092"))));
+        let mut config = HostConfig::new(format!("{}:{port}", ctx.name), nodes);
+        config.link.request_timeout_ms = self.timers.request_timeout_ms;
+        config
+    }
+
     fn broker(&self, number: NodeId) -> Broker {
         let timers = &self.timers;
         let mut config = BrokerConfig::new(number, &format!("broker-{number}:9092"));
         config.controllers = self.controller_ids();
-        config.fsync = if self.is_single() { FsyncPolicy::Always } else { FsyncPolicy::Never };
+        config.fsync = if self.is_single() && !self.shape.one_process { FsyncPolicy::Always } else { FsyncPolicy::Never };
         config.heartbeat_interval_ms = timers.broker_heartbeat_ms;
         config.replica_lag_ms_max = timers.replica_lag_ms;
         config.coordinator.transaction_scan_ms = timers.transaction_scan_ms;
@@ -193,32 +272,38 @@ impl Exchange {
 
     /// Every service; spares are added and not started.
     pub fn add_services(&self, world: &World, audit: &SharedAudit) {
-        for (at, name) in names("account", self.shape.instances + self.shape.spares).iter().enumerate() {
-            self.transact(world, name, at, AccountService);
+        for part in self.parts(audit).into_iter().filter(|part| !self.shape.one_process || part.is_clock()) {
+            let (this, name, starts) = (self.clone(), part.name.clone(), part.starts);
+            let start = move |ctx: NodeCtx| -> BoxFuture<'static, ()> {
+                let exchange = this.clone();
+                Box::pin(part.clone().keep_running(this.clone(), ctx, move |ctx: &NodeCtx| exchange.native(ctx)))
+            };
+            if starts { world.node(&name, start) } else { world.add(&name, start) }
         }
-        for (at, name) in names("matching_engine", self.shape.instances + self.shape.spares).iter().enumerate() {
-            self.transact(world, name, at, MatchingService::fast(BOOK_ORDERS_MAX, BOOK_LEVELS_MAX));
-        }
-        for (at, name) in names("wallet", self.shape.instances + self.shape.spares).iter().enumerate() {
-            self.transact(world, name, at, WalletService);
-        }
-        for name in names("api_gateway", self.shape.gateways) {
-            self.service(world, &name, true, |this, ctx| {
+    }
+
+    fn parts(&self, audit: &SharedAudit) -> Vec<Part> {
+        let mut parts = Vec::new();
+        parts.extend(self.transact("account", &AccountService));
+        parts.extend(self.transact("matching_engine", &MatchingService::fast(BOOK_ORDERS_MAX, BOOK_LEVELS_MAX)));
+        parts.extend(self.transact("wallet", &WalletService));
+        for (name, edge) in names("api_gateway", self.shape.gateways).into_iter().zip(self.edges()) {
+            parts.push(Part::new(&name, true, move |this, ctx, log| {
                 let config = GatewayConfig {
                     instance: ctx.name.clone(),
-                    listen: format!("{}:8080", ctx.name),
+                    listen: format!("{edge}:8080"),
                     symbols: specs(this.shape.symbols),
                     request_timeout_ms: this.timers.gateway_timeout_ms,
                     in_flight_max: 1_024,
                 };
-                Box::pin(api_gateway::run(this.native(&ctx), config, ctx.observer.clone(), ctx.stop))
-            });
+                Box::pin(api_gateway::run(log, config, ctx.observer.clone(), ctx.stop))
+            }));
         }
-        self.service(world, "clock_service-1", true, |this, ctx| {
-            Box::pin(clock_service::run(this.native(&ctx), ClockConfig { tick_ms: this.timers.tick_ms, instance_id: None }, ctx.stop))
-        });
+        parts.push(Part::new(CLOCK, true, |this, ctx, log| {
+            Box::pin(clock_service::run(log, ClockConfig { tick_ms: this.timers.tick_ms, instance_id: None }, ctx.stop))
+        }));
         let audit = audit.clone();
-        self.service(world, "data_recorder-1", true, move |this, ctx| {
+        parts.push(Part::new("data_recorder-1", true, move |this, ctx, log| {
             let audit = audit.clone();
             Box::pin(async move {
                 let store = DiskStore::open(ctx.disk.clone()).await.map_err(|error| ServiceError::Io(error.to_string()))?;
@@ -229,48 +314,60 @@ impl Exchange {
                     audit.set_rows(rows);
                     return Ok(());
                 }
-                project::run(this.native(&ctx), DataRecorder, project::ProjectConfig::default(), Arc::new(store), ctx.observer.clone(), ctx.stop).await
+                let config = project::ProjectConfig { instance_id: this.instance_id(&ctx) };
+                project::run(log, DataRecorder, config, Arc::new(store), ctx.observer.clone(), ctx.stop).await
             })
-        });
+        }));
+        parts
     }
 
-    fn transact<S: Service>(&self, world: &World, name: &str, at: usize, service: S) {
-        self.service(world, name, at < self.shape.instances as usize, move |this, ctx| {
-            let timers = &this.timers;
-            let config = TransactConfig {
-                instance: ctx.name.clone(),
-                transactions: this.shape.transactions,
-                transaction_timeout_ms: timers.transaction_timeout_ms as u32,
-                idle_commit_ms: timers.idle_commit_ms,
-                tick_ms: timers.tick_ms,
-                takeover_deadline_ms: timers.takeover_deadline_ms,
-                publish_deadline_ms: timers.publish_deadline_ms,
-                rebuild_backoff_ms: timers.heartbeat_ms + 400,
-                instance_id: None,
-            };
-            Box::pin(transact::run(this.native(&ctx), service.clone(), config, ctx.observer.clone(), ctx.stop))
-        });
+    /// The parts of the one process are static members, as `exchange up` has them.
+    fn instance_id(&self, ctx: &NodeCtx) -> Option<String> {
+        self.shape.one_process.then(|| ctx.name.clone())
     }
 
-    /// A service is a process that is started again when it ends by an error.
-    fn service<F>(&self, world: &World, name: &str, starts: bool, run: F)
-    where
-        F: Fn(Exchange, NodeCtx) -> BoxFuture<'static, Result<(), ServiceError>> + Send + Sync + 'static,
-    {
-        let (this, run) = (self.clone(), Arc::new(run));
-        let start = move |ctx: NodeCtx| -> BoxFuture<'static, ()> {
-            let (this, run) = (this.clone(), run.clone());
-            Box::pin(async move {
-                while let Err(error) = run(this.clone(), ctx.clone()).await {
-                    say(&ctx, error.to_string());
-                    if ctx.stop.is_requested() {
-                        return;
-                    }
-                    runtime::time::sleep(Duration::from_millis(RESTART_MS)).await;
-                }
+    /// The instances of a transact service.
+    fn transact<S: Service>(&self, kind: &str, service: &S) -> Vec<Part> {
+        let part = |(at, name): (usize, String)| {
+            let service = service.clone();
+            Part::new(&name, at < self.shape.instances as usize, move |this, ctx, log| {
+                let timers = &this.timers;
+                let config = TransactConfig {
+                    instance: ctx.name.clone(),
+                    transactions: this.shape.transactions,
+                    transaction_timeout_ms: timers.transaction_timeout_ms as u32,
+                    idle_commit_ms: timers.idle_commit_ms,
+                    tick_ms: timers.tick_ms,
+                    takeover_deadline_ms: timers.takeover_deadline_ms,
+                    publish_deadline_ms: timers.publish_deadline_ms,
+                    rebuild_backoff_ms: timers.heartbeat_ms + 400,
+                    instance_id: this.instance_id(&ctx),
+                };
+                Box::pin(transact::run(log, service.clone(), config, ctx.observer.clone(), ctx.stop))
             })
         };
-        if starts { world.node(name, start) } else { world.add(name, start) }
+        names(kind, self.shape.instances + self.shape.spares).into_iter().enumerate().map(part).collect()
+    }
+}
+
+impl Part {
+    fn new(name: &str, starts: bool, run: impl Fn(Exchange, NodeCtx, Native) -> BoxFuture<'static, Result<(), ServiceError>> + Send + Sync + 'static) -> Part {
+        Part { name: name.to_owned(), starts, run: Arc::new(run) }
+    }
+
+    fn is_clock(&self) -> bool {
+        self.name == CLOCK
+    }
+
+    /// A service that ended by an error is started again.
+    async fn keep_running(self, exchange: Exchange, ctx: NodeCtx, log: impl Fn(&NodeCtx) -> Native + Send + 'static) {
+        while let Err(error) = (self.run)(exchange.clone(), ctx.clone(), log(&ctx)).await {
+            say(&ctx, error.to_string());
+            if ctx.stop.is_requested() {
+                return;
+            }
+            runtime::time::sleep(Duration::from_millis(RESTART_MS)).await;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::auditor::{self, SharedAudit};
 use super::listing::specs;
-use super::nodes::Exchange;
+use super::nodes::{CLOCK, Exchange};
 use super::users::{Board, Progress, Stage, User, account};
 use crate::evidence::{Place, Settling};
 use crate::workload::Action;
@@ -55,7 +55,7 @@ pub async fn run(world: World, exchange: Exchange, actions: Vec<Action>, faults:
     let base_us = exchange.shape.latency_us;
     world.set_latency(Latency { base_us, spread_us: base_us / 2, tail_us: base_us * 2, tail_us_max: base_us * 20 });
     let (audit, specs) = (SharedAudit::default(), specs(exchange.shape.symbols));
-    exchange.add_log(&world);
+    exchange.add_log(&world, &audit);
     let bound_ms = SETTLE_MS.max(actions.len() as u64 * SETTLE_MS_PER_ORDER);
     let mut left = Left { settling: Settling { bound_ms, ..Settling::default() }, ..Left::default() };
     if !bootstrap(&world, &exchange, &specs).await {
@@ -83,7 +83,7 @@ pub async fn run(world: World, exchange: Exchange, actions: Vec<Action>, faults:
     within(FINISH_MS_MAX, || progress.done.load(Ordering::Relaxed) == lanes).await;
     audit.lock().finish = true;
     within(FINISH_MS_MAX, || audit.lock().is_complete).await;
-    left.rows = rows(&world, &audit).await;
+    left.rows = rows(&world, &exchange, &audit).await;
     let mut state = audit.lock();
     left.logs = std::mem::take(&mut state.logs);
     left.topics = state.topics.iter().map(|(topic, info)| (*topic, info.id.0)).collect();
@@ -165,7 +165,7 @@ async fn settle(world: &World, audit: &SharedAudit, settling: &mut Settling) {
     let left_ms = || until_ms.saturating_sub(monotonic_ms());
     let closed = within(left_ms(), || audit.lock().open.as_ref().is_some_and(Vec::is_empty)).await;
     let at_rest = closed && {
-        world.leave("clock_service-1");
+        world.leave(CLOCK);
         // Two looks in a row: the first may be older than the last tick.
         let mut quiet = 0;
         while quiet < 2 && left_ms() > 0 {
@@ -187,9 +187,9 @@ async fn settle(world: &World, audit: &SharedAudit, settling: &mut Settling) {
 }
 
 /// Kills the recorder and starts it once more, to see what its disk holds.
-async fn rows(world: &World, audit: &SharedAudit) -> Vec<Row> {
+async fn rows(world: &World, exchange: &Exchange, audit: &SharedAudit) -> Vec<Row> {
     audit.set_over();
-    world.restart("data_recorder-1");
+    world.restart(exchange.recorder());
     within(FINISH_MS_MAX, || audit.lock().rows.is_some()).await;
     audit.lock().rows.take().unwrap_or_default()
 }

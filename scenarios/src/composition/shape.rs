@@ -39,6 +39,9 @@ pub struct Shape {
     /// Whether brokers compact: small segments, of which those of the coordinators' topics are cleaned all the time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub log_cleaner: bool,
+    /// Log and services in one process that acts on what is written and lets nothing out before it is synced, as `exchange up` does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_process: bool,
     /// The phase of trading under faults, simulated ms.
     pub span_ms: u64,
     /// Shortest time of a message, µs.
@@ -63,6 +66,7 @@ impl Shape {
         let shape: Shape = serde_json::from_value(value.clone()).map_err(|error| format!("field shape: {error}"))?;
         let rules = [
             ("brokers", shape.brokers == 1 || shape.brokers == 3, "is 1 or 3"),
+            ("one_process", !shape.one_process || shape.brokers == 1 && shape.gateways == 1, "is of 1 broker and 1 gateway"),
             ("controllers", shape.controllers == 1 || shape.controllers == 3 && shape.brokers == 3, "is 1, or 3 beside 3 brokers"),
             ("gateways", (1..=8).contains(&shape.gateways), "is 1 to 8"),
             ("instances", (1..=8).contains(&shape.instances), "is 1 to 8"),

@@ -3,6 +3,7 @@
 mod controller_quorum;
 mod crash_mid_commit;
 mod no_transactions;
+mod one_process_power_loss;
 mod partition_and_heal;
 mod power_loss;
 mod rebalance_storm;
@@ -42,6 +43,7 @@ pub const ALL: &[&Scenario] = &[
     &controller_quorum::CONTROLLER_QUORUM,
     &crash_mid_commit::CRASH_MID_COMMIT,
     &no_transactions::NO_TRANSACTIONS,
+    &one_process_power_loss::ONE_PROCESS_POWER_LOSS,
     &partition_and_heal::PARTITION_AND_HEAL,
     &power_loss::POWER_LOSS,
     &rebalance_storm::REBALANCE_STORM,
@@ -119,6 +121,7 @@ fn three_brokers(rng: &mut Rng) -> Shape {
         transactions: true,
         transaction_version: 1,
         log_cleaner: false,
+        one_process: false,
         span_ms: rng.range(100..140) * 1_000,
         latency_us: *rng.pick(&[200, 300, 500, 1_000]),
     }

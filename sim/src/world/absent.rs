@@ -93,6 +93,8 @@ absent! {
     /// As in the simulated world.
     set_latency(latency: Latency);
     /// As in the simulated world.
+    keep_order(node: &str, prefix: &str);
+    /// As in the simulated world.
     disk_fault(node: &str, fault: DiskFault);
     /// As in the simulated world.
     disk_heal(node: &str);

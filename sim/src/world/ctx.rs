@@ -19,6 +19,15 @@ pub struct NodeCtx {
     pub stop: Stop,
     /// 1 for the first life.
     pub incarnation: u64,
+    /// Takes facts down under the name of a part.
+    pub(super) observer_of: Arc<dyn Fn(&str) -> SharedObserver + Send + Sync>,
+}
+
+impl NodeCtx {
+    /// What a part of this node is given, where one process is several things: its facts stand under its own name, and all else is the node's.
+    pub fn part(&self, name: &str) -> NodeCtx {
+        NodeCtx { name: name.to_owned(), observer: (self.observer_of)(name), ..self.clone() }
+    }
 }
 
 /// Starts one life of a node. The node ends when the future does.

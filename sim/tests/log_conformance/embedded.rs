@@ -78,10 +78,11 @@ impl Drop for Embedded {
 fn host(directory: &Path, listen: &str, advertised: &str, life: u64, stop: Stop) -> impl Future<Output = io::Result<()>> + use<> {
     let disk = Arc::new(JournalDisk::open(directory, JournalConfig::default()).expect("a directory of its own"));
     let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, listen.to_owned()), (NODE, listen.to_owned())]);
-    let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Always, ..BrokerConfig::new(NODE, advertised) });
+    let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Never, ..BrokerConfig::new(NODE, advertised) });
     let controller = Controller::new(ControllerConfig::beside(NODE));
     let cores: Vec<(NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
-    host::run(HostConfig::new(listen.to_owned(), nodes), cores, disk, Arc::new(Silent), life, stop)
+    let config = HostConfig { withholds: true, ..HostConfig::new(listen.to_owned(), nodes) };
+    host::run(config, cores, disk, Arc::new(Silent), life, stop)
 }
 
 impl Bench for Embedded {

@@ -1,26 +1,33 @@
-//! Connections from outside: frames in, frames out, answers of one connection in the order of its requests.
+//! Connections: frames in, frames out from outside, calls from inside; answers of one connection in the order of its requests.
 
+use super::inside::LINES;
+use crate::link;
 use broker::io::RequestId;
 use broker::protocol::{ErrorCode, NodeId, Request, Response};
 use runtime::net::{self, ByteStream, Frame, FrameReader, FrameWriter, RESPONSE};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// What other tasks hand to the host.
-#[derive(Debug)]
 pub enum Arrival {
     /// A request from outside; an error if it cannot be read.
     Request { connection: u64, correlation: u32, kind: u16, request: Result<Request, ErrorCode> },
+    /// A request from this process.
+    Call { connection: u64, correlation: u32, request: Request, answer: link::Answer },
+    /// Somebody of this process wants to know when all that was written is on the platter.
+    Settle { tell: oneshot::Sender<()> },
     /// That connection is gone.
     Closed { connection: u64 },
     /// The answer to a core's call; `None`: the connection broke.
     Answer { node: NodeId, id: RequestId, response: Option<Response> },
 }
 
-/// Every connection from outside.
+/// Every connection.
 pub struct Connections {
     open: BTreeMap<u64, Connection>,
+    /// How many of them are from inside.
+    lines: usize,
     next: u64,
     connections_max: usize,
     requests_max: usize,
@@ -32,29 +39,56 @@ struct Connection {
     order: VecDeque<(u32, u16)>,
     /// Answers that wait for an older one; `None`: none will be sent.
     ready: BTreeMap<u32, Option<Response>>,
-    // Bounded by the permits: no more answers than requests in work.
-    answers: mpsc::UnboundedSender<Frame>,
-    permits: Arc<Semaphore>,
+    answers: Answers,
+}
+
+/// Where answers go.
+enum Answers {
+    /// To a writer. Bounded by the permits: no more answers than requests in work.
+    Frames { writer: mpsc::UnboundedSender<Frame>, permits: Arc<Semaphore> },
+    /// To those who called, by correlation.
+    Calls(BTreeMap<u32, link::Answer>),
+}
+
+impl Answers {
+    fn give(&mut self, correlation: u32, kind: u16, response: Option<Response>) {
+        match (self, response) {
+            // The writer may have failed; its task says so by itself.
+            (Answers::Frames { writer, .. }, Some(response)) => drop(writer.send(Frame { kind: kind | RESPONSE, correlation, body: response.encode() })),
+            (Answers::Frames { permits, .. }, None) => permits.add_permits(1),
+            (Answers::Calls(asked), response) => {
+                let answer = asked.remove(&correlation).expect("a call is answered once");
+                // No answer to a request that wants none (acks = 0): its link would not have waited for one either.
+                answer(response.ok_or(link::Broken::Unanswered));
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn new(answers: Answers) -> Self {
+        Connection { order: VecDeque::new(), ready: BTreeMap::new(), answers }
+    }
 }
 
 impl Connections {
     /// None yet.
     pub fn new(connections_max: usize, requests_max: usize, arrivals: mpsc::UnboundedSender<Arrival>) -> Self {
-        Connections { open: BTreeMap::new(), next: 1, connections_max, requests_max, arrivals }
+        Connections { open: BTreeMap::new(), lines: 0, next: 1, connections_max, requests_max, arrivals }
     }
 
     /// May one more come?
     pub fn has_room(&self) -> bool {
-        self.open.len() < self.connections_max
+        self.open.len() - self.lines < self.connections_max
     }
 
     /// Serves a new connection.
     pub fn open(&mut self, stream: ByteStream) {
         let number = self.next;
         self.next += 1;
-        let (answers, outgoing) = mpsc::unbounded_channel();
+        let (writer, outgoing) = mpsc::unbounded_channel();
         let permits = Arc::new(Semaphore::new(self.requests_max));
-        self.open.insert(number, Connection { order: VecDeque::new(), ready: BTreeMap::new(), answers, permits: permits.clone() });
+        self.open.insert(number, Connection::new(Answers::Frames { writer, permits: permits.clone() }));
         let arrivals = self.arrivals.clone();
         let (reader, writer) = net::framed(stream);
         runtime::task::spawn(async move {
@@ -66,6 +100,17 @@ impl Connections {
             // The host may have ended.
             let _ = arrivals.send(Arrival::Closed { connection: number });
         });
+    }
+
+    /// A call came; with a line's first one the line is open.
+    pub fn called(&mut self, line: u64, correlation: u32, kind: u16, answer: link::Answer) {
+        let entry = self.open.entry(line).or_insert_with(|| {
+            self.lines += 1;
+            Connection::new(Answers::Calls(BTreeMap::new()))
+        });
+        let Answers::Calls(asked) = &mut entry.answers else { unreachable!("a line's number is no other connection's") };
+        asked.insert(correlation, answer);
+        entry.order.push_back((correlation, kind));
     }
 
     /// A request came; its answer takes its place in the order. A correlation used twice at a time ends the connection.
@@ -88,17 +133,15 @@ impl Connections {
             && let Some(response) = entry.ready.remove(&first)
         {
             entry.order.pop_front();
-            match response {
-                // The writer may have failed; its task says so by itself.
-                Some(response) => drop(entry.answers.send(Frame { kind: kind | RESPONSE, correlation: first, body: response.encode() })),
-                None => entry.permits.add_permits(1),
-            }
+            entry.answers.give(first, kind, response);
         }
     }
 
     /// It is gone.
     pub fn closed(&mut self, connection: u64) {
-        self.open.remove(&connection);
+        if self.open.remove(&connection).is_some() && connection >= LINES {
+            self.lines -= 1;
+        }
     }
 }
 

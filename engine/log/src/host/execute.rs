@@ -1,6 +1,8 @@
 //! What a core asks for, done in order.
 
 use super::Host;
+use super::files::Withheld;
+use super::inside::LINES;
 use crate::history::Event;
 use broker::io::{DiskAnswer, DiskError, Input, Output};
 use broker::protocol::{ErrorCode, FetchedPartition, NodeId, Request, Response};
@@ -23,7 +25,10 @@ impl Host {
                 let result = self.files.append(node, &file, &bytes);
                 self.done(node, op, result);
             }
-            Output::Truncate { op, file, len } => self.done(node, op, self.files.truncate(node, &file, len)),
+            Output::Truncate { op, file, len } => {
+                let result = self.files.truncate(node, &file, len);
+                self.done(node, op, result);
+            }
             Output::Read { op, file, offset, len } => {
                 let result = self.files.read(node, &file, offset, len).map(DiskAnswer::Bytes);
                 self.answered(node, op, result);
@@ -83,7 +88,21 @@ impl Host {
     fn reply(&mut self, connection: u64, correlation: u32, response: Option<Response>) {
         match self.peers.asker(connection, correlation) {
             Some((node, id)) => self.ready.push_back((node, Input::Response { id, response })),
-            None => self.connections.reply(connection, correlation, response),
+            None if connection >= LINES => self.connections.reply(connection, correlation, response),
+            None => self.release(Withheld::Reply { connection, correlation, response }),
+        }
+    }
+
+    /// Now, or when what was written is on the platter.
+    pub(super) fn release(&mut self, what: Withheld) {
+        if self.withholds && !self.files.is_durable() { self.files.withhold(what) } else { self.let_out(what) }
+    }
+
+    pub(super) fn let_out(&mut self, what: Withheld) {
+        match what {
+            Withheld::Reply { connection, correlation, response } => self.connections.reply(connection, correlation, response),
+            // He may have given up.
+            Withheld::Word(tell) => drop(tell.send(())),
         }
     }
 

@@ -2,13 +2,14 @@
 //! disk, and a round takes everything that came while the one before it ran (group commit).
 
 use broker::io::Output;
-use broker::protocol::NodeId;
+use broker::protocol::{NodeId, Response};
 use bytes::Bytes;
 use runtime::BoxFuture;
 use runtime::disk::{Disk, Entry};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Ends the name of a file that is to replace another; one left over by a crash is removed at the start.
 const TEMPORARY: &str = ".tmp";
@@ -19,6 +20,16 @@ pub struct Round {
     pub done: Vec<(NodeId, u64, io::Result<()>)>,
     /// Outputs that waited for a file to be replaced, in order.
     pub freed: Vec<(NodeId, Output)>,
+    /// What may leave now, in order; an error: never, and nothing more may.
+    pub released: io::Result<Vec<Withheld>>,
+}
+
+/// What must not leave the process before all that was written until then is on the platter.
+pub enum Withheld {
+    /// An answer (`None`: that none will be sent).
+    Reply { connection: u64, correlation: u32, response: Option<Response> },
+    /// Somebody in this process is about to tell somebody outside.
+    Word(oneshot::Sender<()>),
 }
 
 /// One operation that waits for, or is in, a round.
@@ -36,6 +47,7 @@ struct Job {
 /// A round under way.
 struct Running {
     jobs: Vec<Job>,
+    withheld: Vec<Withheld>,
     fresh: BTreeSet<String>,
     result: BoxFuture<'static, io::Result<()>>,
 }
@@ -49,6 +61,9 @@ pub struct Files {
     /// Directories whose own names are durable.
     durable_directories: BTreeSet<String>,
     waiting: Vec<Job>,
+    withheld: Vec<Withheld>,
+    /// Something was changed since the last round began.
+    is_dirty: bool,
     running: Option<Running>,
     /// Files that are being replaced, with the outputs that must come after.
     replacing: BTreeMap<String, VecDeque<(NodeId, Output)>>,
@@ -79,7 +94,17 @@ impl Files {
             }
         }
         let fresh = known.clone();
-        Ok(Files { disk, known, fresh, durable_directories: BTreeSet::new(), waiting: Vec::new(), running: None, replacing: BTreeMap::new() })
+        Ok(Files {
+            disk,
+            known,
+            fresh,
+            durable_directories: BTreeSet::new(),
+            waiting: Vec::new(),
+            withheld: Vec::new(),
+            is_dirty: true,
+            running: None,
+            replacing: BTreeMap::new(),
+        })
     }
 
     /// A core's files, by its own names for them.
@@ -118,6 +143,7 @@ impl Files {
     /// Writes at the end.
     pub fn append(&mut self, node: NodeId, file: &str, bytes: &[u8]) -> io::Result<()> {
         let path = path(node, file);
+        self.is_dirty = true;
         self.disk.append(&path, bytes)?;
         if !self.known.contains(&path) {
             self.fresh.insert(path.clone());
@@ -127,7 +153,8 @@ impl Files {
     }
 
     /// Cuts.
-    pub fn truncate(&self, node: NodeId, file: &str, len: u64) -> io::Result<()> {
+    pub fn truncate(&mut self, node: NodeId, file: &str, len: u64) -> io::Result<()> {
+        self.is_dirty = true;
         self.disk.truncate(&path(node, file), len)
     }
 
@@ -140,6 +167,7 @@ impl Files {
     pub fn replace(&mut self, node: NodeId, op: u64, file: &str, bytes: &[u8]) -> io::Result<()> {
         let path = path(node, file);
         let temporary = format!("{path}{TEMPORARY}");
+        self.is_dirty = true;
         match self.disk.remove(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -153,6 +181,7 @@ impl Files {
     /// Removes; its end comes with a round.
     pub fn remove(&mut self, node: NodeId, op: u64, file: &str) -> io::Result<()> {
         let path = path(node, file);
+        self.is_dirty = true;
         self.disk.remove(&path)?;
         self.known.remove(&path);
         self.fresh.remove(&path);
@@ -168,12 +197,24 @@ impl Files {
         self.waiting.push(Job { node, op, files, ..Job::default() });
     }
 
+    /// Is everything on the platter that was ever written?
+    pub fn is_durable(&self) -> bool {
+        !self.is_dirty && self.running.is_none()
+    }
+
+    /// Lets it leave with the first round that covers all that was written until now.
+    pub fn withhold(&mut self, what: Withheld) {
+        self.withheld.push(what);
+    }
+
     /// Starts a round if none runs and something waits.
     pub fn begin_round(&mut self) {
-        if self.running.is_some() || self.waiting.is_empty() {
+        if self.running.is_some() || self.waiting.is_empty() && self.withheld.is_empty() {
             return;
         }
-        let jobs = std::mem::take(&mut self.waiting);
+        let (jobs, withheld) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.withheld));
+        // Where order is kept a round covers everything, whatever it is for.
+        self.is_dirty = !self.disk.keeps_order();
         let files: BTreeSet<String> = jobs.iter().flat_map(|job| job.files.iter().cloned()).collect();
         let fresh: BTreeSet<String> = files.intersection(&self.fresh).cloned().collect();
         self.fresh.retain(|file| !fresh.contains(file));
@@ -183,8 +224,9 @@ impl Files {
         for directory_of in directories.clone() {
             directories.extend(self.new_ancestors(&directory_of));
         }
-        let result = Box::pin(reach_platter(self.disk.clone(), files.into_iter().collect(), renames, directories.into_iter().collect()));
-        self.running = Some(Running { jobs, fresh, result });
+        let all = !withheld.is_empty();
+        let result = Box::pin(reach_platter(self.disk.clone(), all, files.into_iter().collect(), renames, directories.into_iter().collect()));
+        self.running = Some(Running { jobs, withheld, fresh, result });
     }
 
     /// The directories above that are not known to be durable, noted as such: an error ends the replicas below them anyway.
@@ -202,8 +244,10 @@ impl Files {
     pub async fn round_finished(&mut self) -> Round {
         let Some(running) = &mut self.running else { return std::future::pending().await };
         let result = (&mut running.result).await;
-        let Running { jobs, fresh, .. } = self.running.take().expect("it was there");
-        let mut round = Round { done: Vec::new(), freed: Vec::new() };
+        let Running { jobs, withheld, fresh, .. } = self.running.take().expect("it was there");
+        // An io::Error cannot be cloned: its kind and words can.
+        let outcome = || result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()));
+        let mut round = Round { done: Vec::new(), freed: Vec::new(), released: outcome().map(|()| withheld) };
         if result.is_err() {
             self.fresh.extend(fresh);
         }
@@ -212,16 +256,15 @@ impl Files {
                 round.freed.extend(self.replacing.remove(&path).expect("it was being replaced"));
                 self.known.insert(path);
             }
-            // An io::Error cannot be cloned: its kind and words can.
-            let result = result.as_ref().copied().map_err(|error| io::Error::new(error.kind(), error.to_string()));
-            round.done.push((job.node, job.op, result));
+            round.done.push((job.node, job.op, outcome()));
         }
         round
     }
 }
 
-async fn reach_platter(disk: Arc<dyn Disk>, files: Vec<String>, renames: Vec<(String, String)>, directories: Vec<String>) -> io::Result<()> {
-    if !files.is_empty() {
+/// `all`: whatever was written, which is every sync's where order is kept.
+async fn reach_platter(disk: Arc<dyn Disk>, all: bool, files: Vec<String>, renames: Vec<(String, String)>, directories: Vec<String>) -> io::Result<()> {
+    if all || !files.is_empty() {
         disk.sync(&files).await?;
     }
     for (from, to) in &renames {

@@ -8,6 +8,7 @@
 mod connection;
 mod execute;
 mod files;
+mod inside;
 mod peers;
 mod timers;
 
@@ -16,7 +17,7 @@ use crate::link::LinkConfig;
 use broker::io::{Core, Input, Now, Output};
 use broker::protocol::{CONTROLLER, NodeId, Request, Response};
 use connection::{Arrival, Connections};
-use files::Files;
+use files::{Files, Withheld};
 use peers::Peers;
 use runtime::disk::Disk;
 use runtime::net::Listener;
@@ -27,6 +28,9 @@ use std::io;
 use std::sync::Arc;
 use timers::Timers;
 use tokio::sync::mpsc;
+
+pub use inside::Inside;
+pub(crate) use inside::Line;
 
 /// Most arrivals taken in at a time before anything else is looked at.
 const ARRIVALS_MAX: u32 = 64;
@@ -49,6 +53,11 @@ pub struct HostConfig {
     pub link: LinkConfig,
     /// Longest a stop may take before the host leaves anyway.
     pub shut_down_timeout_ms: u64,
+    /// Nothing leaves the process before everything written until then is on the platter, so that whoever is outside can tell no difference from a host
+    /// that syncs every write at once ("external synchrony", Nightingale et al., OSDI 2006); to the cores, and to those who came by [`Host::inside`], what
+    /// is written counts. After a power loss the log is a prefix of what was written, so what they did about a record is gone if the record is. Needs
+    /// a disk that keeps the order ([`Disk::keeps_order`]), and cores that do not wait for syncs themselves.
+    pub withholds: bool,
 }
 
 impl HostConfig {
@@ -61,6 +70,7 @@ impl HostConfig {
             requests_max: 64,
             link: LinkConfig { connect_timeout_ms: 1_000, request_timeout_ms: 3_000, backoff_ms_min: 20, backoff_ms_max: 500 },
             shut_down_timeout_ms: 5_000,
+            withholds: false,
         }
     }
 }
@@ -94,28 +104,7 @@ pub async fn serve(
     incarnation: u64,
     stop: Stop,
 ) -> io::Result<()> {
-    assert!(!cores.is_empty(), "a host without a core serves nobody");
-    let (arrivals, arrived) = mpsc::unbounded_channel();
-    let residents: BTreeMap<NodeId, Resident> = cores.into_iter().map(|(node, core)| (node, Resident { core, stopped: false })).collect();
-    let mut host = Host {
-        files: Files::open(disk, residents.keys().copied())?,
-        connections: Connections::new(config.connections_max, config.requests_max, arrivals.clone()),
-        peers: Peers::new(config.nodes, config.link, residents.keys().copied(), arrivals),
-        timers: Timers::default(),
-        ready: VecDeque::new(),
-        outputs: Vec::new(),
-        residents,
-        observer,
-        disk_error: None,
-        accepts_from_ms: 0,
-        stop_by_ms: None,
-        shut_down_timeout_ms: config.shut_down_timeout_ms,
-    };
-    for node in host.residents.keys().copied().collect::<Vec<_>>() {
-        let listing = host.files.listing(node)?;
-        host.ready.push_back((node, Input::Start { listing, incarnation }));
-    }
-    host.serve(listener, arrived, stop).await
+    Host::new(config, cores, disk, observer, incarnation)?.serve(listener, stop).await
 }
 
 struct Resident {
@@ -123,7 +112,8 @@ struct Resident {
     stopped: bool,
 }
 
-struct Host {
+/// A host that was made and does not serve yet.
+pub struct Host {
     residents: BTreeMap<NodeId, Resident>,
     files: Files,
     connections: Connections,
@@ -138,10 +128,61 @@ struct Host {
     accepts_from_ms: u64,
     stop_by_ms: Option<u64>,
     shut_down_timeout_ms: u64,
+    withholds: bool,
+    arrived: mpsc::UnboundedReceiver<Arrival>,
+    inside: Inside,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("residents", &self.residents.keys()).finish_non_exhaustive()
+    }
 }
 
 impl Host {
-    async fn serve(mut self, mut listener: Listener, mut arrived: mpsc::UnboundedReceiver<Arrival>, mut stop: Stop) -> io::Result<()> {
+    /// Its files are on `disk`.
+    ///
+    /// # Errors
+    /// The disk cannot be listed.
+    pub fn new(config: HostConfig, cores: Vec<(NodeId, Box<dyn Core>)>, disk: Arc<dyn Disk>, observer: SharedObserver, incarnation: u64) -> io::Result<Host> {
+        assert!(!cores.is_empty(), "a host without a core serves nobody");
+        assert!(!config.withholds || disk.keeps_order(), "where order is not kept, what is written does not survive whatever was written before it");
+        let (arrivals, arrived) = mpsc::unbounded_channel();
+        let residents: BTreeMap<NodeId, Resident> = cores.into_iter().map(|(node, core)| (node, Resident { core, stopped: false })).collect();
+        let mut host = Host {
+            files: Files::open(disk, residents.keys().copied())?,
+            connections: Connections::new(config.connections_max, config.requests_max, arrivals.clone()),
+            peers: Peers::new(config.nodes, config.link, residents.keys().copied(), arrivals.clone()),
+            timers: Timers::default(),
+            ready: VecDeque::new(),
+            outputs: Vec::new(),
+            residents,
+            observer,
+            disk_error: None,
+            accepts_from_ms: 0,
+            stop_by_ms: None,
+            shut_down_timeout_ms: config.shut_down_timeout_ms,
+            withholds: config.withholds,
+            arrived,
+            inside: Inside::new(arrivals),
+        };
+        for node in host.residents.keys().copied().collect::<Vec<_>>() {
+            let listing = host.files.listing(node)?;
+            host.ready.push_back((node, Input::Start { listing, incarnation }));
+        }
+        Ok(host)
+    }
+
+    /// The way in for the parts of this process.
+    pub fn inside(&self) -> Inside {
+        self.inside.clone()
+    }
+
+    /// Serves until `stop` is asked for and the cores have left in good order.
+    ///
+    /// # Errors
+    /// A core ended by itself: then it is the first error of the disk, if there was one.
+    pub async fn serve(mut self, mut listener: Listener, mut stop: Stop) -> io::Result<()> {
         loop {
             self.step_ready().await;
             if self.is_finished()? {
@@ -157,11 +198,11 @@ impl Host {
                     Err(_) => self.pause_accepting(),
                 },
                 due = self.timers.due() => self.ready.extend(due.into_iter().map(|node| (node, Input::Tick))),
-                arrival = arrived.recv() => {
+                arrival = self.arrived.recv() => {
                     self.arrive(arrival.expect("the host keeps a sender"));
                     // What came together is synced together.
                     for _ in 1..ARRIVALS_MAX {
-                        let Ok(arrival) = arrived.try_recv() else { break };
+                        let Ok(arrival) = self.arrived.try_recv() else { break };
                         self.arrive(arrival);
                     }
                 }
@@ -213,6 +254,11 @@ impl Host {
                     Err(code) => self.connections.reply(connection, correlation, Some(Response::Error(code))),
                 }
             }
+            Arrival::Call { connection, correlation, request, answer } => {
+                self.connections.called(connection, correlation, request.kind(), answer);
+                self.ready.push_back((self.resident_for(&request), Input::Request { connection, correlation, request }));
+            }
+            Arrival::Settle { tell } => self.release(Withheld::Word(tell)),
             Arrival::Closed { connection } => {
                 self.connections.closed(connection);
                 self.ready.extend(self.residents.keys().map(|node| (*node, Input::Closed { connection })));
@@ -243,6 +289,12 @@ impl Host {
         for (node, output) in round.freed {
             self.execute(node, output);
         }
+        match round.released {
+            Ok(withheld) => withheld.into_iter().for_each(|what| self.let_out(what)),
+            // No core need have been part of the round: nobody else would end for it.
+            Err(error) if self.withholds => drop(self.disk_error.get_or_insert(error)),
+            Err(_) => {}
+        }
     }
 
     /// Brokers leave first: they hand their leaderships over through the controller.
@@ -269,7 +321,9 @@ impl Host {
         let stopped = self.residents.values().filter(|resident| resident.stopped).count();
         match self.stop_by_ms {
             Some(by_ms) => Ok(stopped == self.residents.len() || by_ms <= time::monotonic_ms()),
-            None if stopped > 0 => Err(self.disk_error.take().unwrap_or_else(|| io::Error::other("a core ended by itself"))),
+            None if stopped > 0 || self.withholds && self.disk_error.is_some() => {
+                Err(self.disk_error.take().unwrap_or_else(|| io::Error::other("a core ended by itself")))
+            }
             None => Ok(false),
         }
     }

@@ -1,6 +1,7 @@
 //! What a client knows of the cluster: brokers, topics, leaders. A cache (A24): refreshed when an answer contradicts it, or when it is old.
 
 use super::config::ClientConfig;
+use crate::host::Inside;
 use crate::link::{Broken, Link, LinkConfig};
 use broker::protocol::{NodeId, Request, Response, TopicId, TopicMetadata, Tp};
 use runtime::time;
@@ -12,20 +13,22 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug, Clone)]
 pub struct Links {
     config: LinkConfig,
+    inside: Option<Inside>,
     // Bounded by the number of addresses brokers ever had.
     open: Arc<Mutex<BTreeMap<String, Link>>>,
 }
 
 impl Links {
     /// None yet.
-    pub fn new(config: LinkConfig) -> Self {
-        Links { config, open: Arc::default() }
+    pub fn new(config: &ClientConfig) -> Self {
+        Links { config: config.link(), inside: config.inside.clone(), open: Arc::default() }
     }
 
     /// The link to an address.
     pub fn to(&self, address: &str) -> Link {
         let mut open = self.open.lock().expect("no panic under the lock");
-        open.entry(address.to_owned()).or_insert_with(|| Link::open(address.to_owned(), self.config)).clone()
+        let way = || self.inside.as_ref().map_or_else(|| Link::open(address.to_owned(), self.config), Link::inside);
+        open.entry(address.to_owned()).or_insert_with(way).clone()
     }
 }
 
@@ -66,7 +69,7 @@ impl Cluster {
     /// Knows nothing but where to ask.
     pub fn new(config: Arc<ClientConfig>) -> Self {
         Cluster {
-            links: Links::new(config.link()),
+            links: Links::new(&config),
             config,
             view: Mutex::default(),
             turn: AtomicUsize::new(0),

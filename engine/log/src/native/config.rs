@@ -1,5 +1,6 @@
 //! What a client is set to.
 
+use crate::host::Inside;
 use crate::link::LinkConfig;
 use crate::port::Durability;
 
@@ -16,12 +17,14 @@ pub enum Assignor {
 }
 
 /// A client's settings. The defaults are the "safe" options of Jepsen's Kafka client with timeouts scaled down (`kafka.md` B.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// Addresses of some brokers; the others are learned from them. At least one.
     pub bootstrap: Vec<String>,
     /// Names this client to people.
     pub client_id: String,
+    /// Where this process is the log's own: the way in, whatever addresses the log has for others.
+    pub inside: Option<Inside>,
     /// What the log's operator promises of an acknowledged record.
     pub durable: Durability,
     /// Longest connect.
@@ -65,6 +68,7 @@ impl Default for ClientConfig {
         ClientConfig {
             bootstrap: Vec::new(),
             client_id: "lockstep".to_owned(),
+            inside: None,
             durable: Durability::PageCache,
             connect_timeout_ms: 1_000,
             request_timeout_ms: 3_000,

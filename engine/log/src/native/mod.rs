@@ -103,6 +103,11 @@ impl LogPort for Native {
         self.open_session(transactional_id, transaction_timeout_ms, deadline_ms).await
     }
 
+    async fn settled(&self) -> Result<(), Reason> {
+        let Some(inside) = &self.shared.config.inside else { return Ok(()) };
+        inside.settled().await.map_err(|_| Reason::Ended("the log of this process has ended".to_owned()))
+    }
+
     async fn offset_at(&self, tp: Tp, anchor: Anchor, deadline_ms: u64) -> Outcome<Option<Position>> {
         self.shared.offset_at(tp, anchor, deadline_ms).await
     }

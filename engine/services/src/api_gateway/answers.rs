@@ -42,7 +42,11 @@ async fn hear_from_the_end<L: LogPort>(log: &L, events: &TopicInfo, waiting: &Wa
     waiting.set_hearing(true);
     loop {
         match reader.next(monotonic_ms() + 60_000).await {
-            ConsumerEvent::Records { tp, batch } => deliver(&batch, drop_rules.entry(tp).or_default(), waiting)?,
+            ConsumerEvent::Records { tp, batch } => {
+                // Whoever has his answer may rely on it: one wait for the answers of a batch.
+                log.settled().await.map_err(ServiceError::Log)?;
+                deliver(&batch, drop_rules.entry(tp).or_default(), waiting)?;
+            }
             ConsumerEvent::OutOfRange { tp, .. } | ConsumerEvent::Truncated { tp, .. } => return Err(ServiceError::InputGone { tp }),
             ConsumerEvent::Fatal(reason) => return Err(ServiceError::Log(reason)),
             // Nobody revokes an assigned reader.

@@ -31,6 +31,7 @@ struct Held {
 }
 
 struct Projector<L: LogPort, P, S> {
+    log: L,
     projection: P,
     store: Arc<S>,
     topics: BTreeMap<Topic, TopicInfo>,
@@ -70,7 +71,7 @@ pub async fn run<L: LogPort, P: Projection, S: Store>(
     let subscription = Subscription::Group { group: projection.group().to_owned(), topics, instance_id: config.instance_id };
     let reader = log.read(subscription, Isolation::ReadCommitted).await.map_err(ServiceError::Log)?;
     let topics = inputs.into_iter().zip(infos).collect();
-    let mut projector = Projector::<L, P, S> { projection, store, topics, reader, held: BTreeMap::new(), observer };
+    let mut projector = Projector::<L, P, S> { log, projection, store, topics, reader, held: BTreeMap::new(), observer };
     loop {
         let event = runtime::select! {
             () = stop.requested() => break,
@@ -129,6 +130,8 @@ impl<L: LogPort, P: Projection, S: Store> Projector<L, P, S> {
         let mut new = StoredPosition { next: batch.position.next.0, seen: held.at.seen.clone() };
         let rows = project(&self.projection, batch, &mut new)?;
         let (input, expected) = (held.input, held.at.next);
+        // The store has a disk of its own: what it keeps must not be gone from the log after a power loss.
+        self.log.settled().await.map_err(ServiceError::Log)?;
         let verdict = self.store.commit(input, expected, &rows, &new).await;
         self.note(tp, &new, rows.len(), &verdict);
         match verdict {

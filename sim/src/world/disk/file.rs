@@ -60,6 +60,11 @@ impl File {
         self.cut_off.clear();
     }
 
+    /// With these bytes, on the platter.
+    pub fn durable(bytes: Vec<u8>) -> Self {
+        File { platter: bytes.len(), cached: bytes, ..File::default() }
+    }
+
     pub fn sync_failed(&mut self) {
         self.forgotten = true;
     }

@@ -2,9 +2,11 @@
 //! perhaps some of the rest.
 
 mod file;
+mod journal;
 mod names;
 
 use file::File;
+use journal::{Change, Held, Journal};
 use names::Names;
 use runtime::BoxFuture;
 use runtime::disk::{Disk, Entry, check_name, directory};
@@ -56,6 +58,7 @@ pub struct SimulatedDisk {
 struct State {
     files: BTreeMap<u64, File>,
     names: Names,
+    journal: Option<Journal>,
     next_inode: u64,
     eio: bool,
     full: bool,
@@ -70,6 +73,7 @@ impl SimulatedDisk {
         let state = State {
             files: BTreeMap::new(),
             names: Names::default(),
+            journal: None,
             next_inode: 0,
             eio: false,
             full: false,
@@ -85,13 +89,45 @@ impl SimulatedDisk {
         Arc::new(LifeDisk { disk: self.clone(), alive })
     }
 
-    /// The machine loses its power: per file a prefix at or past the platter is left, its last write perhaps torn; per directory a prefix of what
+    /// From the first write on, one journal keeps the order of what is done to files below `prefix`.
+    pub fn keep_order(&self, prefix: &str) {
+        let mut state = self.state();
+        if state.journal.is_none() {
+            assert!(state.names.below(prefix).next().is_none(), "before the first write");
+            state.journal = Some(Journal::new(prefix));
+        }
+    }
+
+    /// See [`SimulatedDisk::keep_order`].
+    pub fn keeps_order(&self) -> bool {
+        self.state().journal.is_some()
+    }
+
+    /// Runs what states a fact: when all that was written until now is on the platter, never if it is lost; at once without a journal.
+    pub fn once_durable(&self, fact: Held) {
+        let now = match &mut self.state().journal {
+            Some(journal) => journal.hold(fact),
+            None => Some(fact),
+        };
+        if let Some(fact) = now {
+            fact();
+        }
+    }
+
+    /// A process has ended and its machine has not: the journal is synced before anybody reads it again.
+    pub fn process_ended(&self) {
+        let told = self.state().journal.as_mut().map(|journal| journal.synced(journal.end())).unwrap_or_default();
+        told.into_iter().for_each(|fact| fact());
+    }
+
+    /// The machine loses its power: what one journal keeps is a prefix of what was done; per other file a prefix at or past the platter is left, its last write perhaps torn; per directory a prefix of what
     /// was done to its names.
     pub fn power_loss(&self) -> PowerLoss {
         let mut state = self.state();
         state.events += 1;
         let nth = state.events.to_string();
         let draw = |what: &str, which: &str| Rng::keyed(self.seed, &["disk", &self.node, "power_loss", &nth, what, which]);
+        let told = state.journal_loses_power(&mut draw("journal", ""));
         let lost_names = state.names.power_loss(|dir| draw("names", dir));
         let mut lost_bytes = 0;
         let kept = state.names.durable();
@@ -100,6 +136,8 @@ impl SimulatedDisk {
             let file = state.files.get_mut(&inode).expect("every name has its file");
             lost_bytes += file.power_loss(&mut draw("file", &name));
         }
+        drop(state);
+        told.into_iter().for_each(|fact| fact());
         PowerLoss { lost_bytes, lost_names }
     }
 
@@ -133,26 +171,65 @@ impl SimulatedDisk {
     }
 
     /// Starts a sync: how long it takes, and the inodes with the lengths it will cover.
-    fn begin_sync(&self, files: &[String]) -> io::Result<(Duration, Vec<(u64, u64)>)> {
+    fn begin_sync(&self, files: &[String]) -> io::Result<(Duration, Covered)> {
         let mut state = self.state();
-        let covered = files.iter().map(|name| state.names.inode(name).map(|inode| (inode, state.files[&inode].len()))).collect::<io::Result<Vec<_>>>()?;
+        let files_covered = files.iter().map(|name| state.names.inode(name).map(|inode| (inode, state.files[&inode].len()))).collect::<io::Result<Vec<_>>>()?;
+        let is_of = |journal: &&Journal| files.is_empty() || files.iter().any(|file| file.starts_with(&journal.prefix));
+        let covered = Covered { files: files_covered, journal: state.journal.as_ref().filter(is_of).map(Journal::end) };
         let us = state.syncs.range(SYNC_US) + state.slow_sync_ms * 1_000;
         Ok((Duration::from_micros(us), covered))
     }
 
-    fn end_sync(&self, covered: &[(u64, u64)]) -> io::Result<()> {
+    fn end_sync(&self, covered: &Covered) -> io::Result<()> {
         let mut state = self.state();
         let failed = state.eio;
-        for (inode, len) in covered {
+        for (inode, len) in &covered.files {
             // A file removed meanwhile needs no platter.
             let Some(file) = state.files.get_mut(inode) else { continue };
             if failed { file.sync_failed() } else { file.synced(*len) }
         }
-        if failed { Err(eio("sync")) } else { Ok(()) }
+        if failed {
+            return Err(eio("sync"));
+        }
+        let told = state.journal_synced(covered.journal);
+        drop(state);
+        told.into_iter().for_each(|fact| fact());
+        Ok(())
     }
 }
 
+/// How far a sync that began covers what.
+struct Covered {
+    /// Inodes and lengths.
+    files: Vec<(u64, u64)>,
+    /// What is done to the journal's files.
+    journal: Option<u64>,
+}
+
 impl State {
+    /// Takes a change of a file of the journal down.
+    fn did(&mut self, file: &str, change: impl FnOnce() -> Change) {
+        if let Some(journal) = self.journal.as_mut().filter(|journal| file.starts_with(&journal.prefix)) {
+            journal.did(change());
+        }
+    }
+
+    /// A life may have ended, and all that it wrote have become durable, since that sync began.
+    fn journal_synced(&mut self, end: Option<u64>) -> Vec<Held> {
+        self.journal.as_mut().zip(end).map(|(journal, end)| journal.synced(end)).unwrap_or_default()
+    }
+
+    fn journal_loses_power(&mut self, rng: &mut Rng) -> Vec<Held> {
+        let Some(journal) = &mut self.journal else { return Vec::new() };
+        let prefix = journal.prefix.clone();
+        let (told, files) = journal.power_loss(rng);
+        let inodes: BTreeMap<String, u64> = files.keys().cloned().zip(self.next_inode + 1..).collect();
+        self.files.extend(inodes.values().copied().zip(files.values().cloned().map(File::durable)));
+        self.next_inode += inodes.len() as u64;
+        self.names.replace_below(&prefix, inodes);
+        told
+    }
+
     fn file(&mut self, name: &str) -> io::Result<&mut File> {
         let inode = self.names.inode(name)?;
         Ok(self.files.get_mut(&inode).expect("every name has its file"))
@@ -203,6 +280,7 @@ impl Disk for LifeDisk {
         if state.full {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "cannot append: no space left (injected)"));
         }
+        state.did(file, || Change::Append { file: file.to_owned(), bytes: bytes.to_vec() });
         Ok(state.file_or_new(file).append(bytes))
     }
 
@@ -213,7 +291,10 @@ impl Disk for LifeDisk {
 
     fn truncate(&self, file: &str, len: u64) -> io::Result<()> {
         check_name(file)?;
-        self.state()?.file(file)?.truncate(file, len)
+        let mut state = self.state()?;
+        state.file(file)?.truncate(file, len)?;
+        state.did(file, || Change::Truncate { file: file.to_owned(), len });
+        Ok(())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -221,6 +302,7 @@ impl Disk for LifeDisk {
         check_name(to)?;
         let mut state = self.state()?;
         state.names.rename(from, to)?;
+        state.did(to, || Change::Rename { from: from.to_owned(), to: to.to_owned() });
         state.forget_unnamed();
         Ok(())
     }
@@ -229,6 +311,7 @@ impl Disk for LifeDisk {
         check_name(file)?;
         let mut state = self.state()?;
         state.names.remove(file)?;
+        state.did(file, || Change::Remove { file: file.to_owned() });
         state.forget_unnamed();
         Ok(())
     }
@@ -248,10 +331,14 @@ impl Disk for LifeDisk {
         })
     }
 
+    fn keeps_order(&self) -> bool {
+        self.disk.state().journal.is_some()
+    }
+
     fn sync_dir<'a>(&'a self, dir: &'a str) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
             drop(self.state()?);
-            let (duration, _) = self.disk.begin_sync(&[])?;
+            let (duration, journal) = self.disk.begin_sync(&[])?;
             let covered = self.disk.state().names.pending_of(dir);
             runtime::time::sleep(duration).await;
             let mut state = self.state()?;
@@ -260,6 +347,9 @@ impl Disk for LifeDisk {
             }
             state.names.synced(dir, covered);
             state.forget_unnamed();
+            let told = state.journal_synced(journal.journal);
+            drop(state);
+            told.into_iter().for_each(|fact| fact());
             Ok(())
         })
     }

@@ -82,6 +82,18 @@ impl Names {
         lost
     }
 
+    /// What is below `prefix` is `files` from now on, in the cache and on the platter.
+    pub fn replace_below(&mut self, prefix: &str, files: BTreeMap<String, u64>) {
+        let is_below = |name: &str| name.starts_with(prefix);
+        self.cached.retain(|name, _| !is_below(name));
+        self.platter.retain(|name, _| !is_below(name));
+        self.pending.retain(|change| match change {
+            Change::Created(name, _) | Change::Removed(name) | Change::Renamed(_, name, _) => !is_below(name),
+        });
+        self.cached.extend(files.clone());
+        self.platter.extend(files);
+    }
+
     /// Moves to the platter the first `count(dir)` changes of each directory.
     fn settle(&mut self, count: impl Fn(&str) -> usize) {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();

@@ -3,12 +3,13 @@
 use super::World;
 use crate::History;
 use crate::world::{NodeCtx, NodeState, SimulatedDisk, Start};
-use log::history::{Event, Observer};
+use log::history::{Event, Observer, SharedObserver};
 use runtime::BoxFuture;
 use runtime::net::Down;
 use runtime::simulated::{Life, Simulation};
 use runtime::task::{Stopper, stop_channel};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 /// A node over all its lives.
 pub struct Node {
@@ -25,11 +26,16 @@ pub struct Running {
     pub(super) id: madsim::task::NodeId,
     pub(super) life: Life,
     pub(super) stopper: Stopper,
+    /// Names under which facts of it stand besides its own.
+    parts: Arc<Mutex<BTreeSet<Arc<str>>>>,
 }
 
-/// Takes facts down for one life.
+/// Takes facts down for one life, or for a part of it.
+#[derive(Clone)]
 struct LifeObserver {
     history: History,
+    /// Where facts wait until they are sure to have happened: a journal keeps the node's files.
+    withheld: Option<Arc<SimulatedDisk>>,
     simulation: Arc<Simulation>,
     name: Arc<str>,
     life: Life,
@@ -41,9 +47,13 @@ impl Observer for LifeObserver {
     }
 
     fn observe(&self, event: Event) {
-        if self.life.is_alive() {
-            self.history.push(self.simulation.now_ns() / 1_000, &self.name, event);
+        if !self.life.is_alive() {
+            return;
         }
+        let Some(disk) = &self.withheld else { return self.history.push(self.simulation.now_ns() / 1_000, &self.name, event) };
+        // The time of history never goes back: it is the time at which the fact is sure.
+        let LifeObserver { history, simulation, name, .. } = self.clone();
+        disk.once_durable(Box::new(move || history.push(simulation.now_ns() / 1_000, &name, event)));
     }
 }
 
@@ -75,14 +85,28 @@ impl World {
             assert!(node.running.is_none(), "{name} runs already");
             node.incarnation += 1;
             node.state = NodeState::Up;
-            node.running = Some(Running { id: built.id(), life: life.clone(), stopper });
-            let observer = LifeObserver { history: self.history(), simulation: self.inner.simulation.clone(), name: node.name.clone(), life: life.clone() };
+            let parts: Arc<Mutex<BTreeSet<Arc<str>>>> = Arc::default();
+            node.running = Some(Running { id: built.id(), life: life.clone(), stopper, parts: parts.clone() });
+            let observer = LifeObserver {
+                history: self.history(),
+                withheld: node.disk.keeps_order().then(|| node.disk.clone()),
+                simulation: self.inner.simulation.clone(),
+                name: node.name.clone(),
+                life: life.clone(),
+            };
+            let of_node = observer.clone();
+            let observer_of = move |part: &str| -> SharedObserver {
+                let name: Arc<str> = part.into();
+                parts.lock().expect("no code panics while it holds the names").insert(name.clone());
+                Arc::new(LifeObserver { name, ..of_node.clone() })
+            };
             let ctx = NodeCtx {
                 name: name.to_string(),
                 disk: node.disk.of_life(life.alive.clone()),
                 observer: Arc::new(observer),
                 stop,
                 incarnation: node.incarnation,
+                observer_of: Arc::new(observer_of),
             };
             (node.start.clone(), ctx)
         };
@@ -104,17 +128,25 @@ impl World {
         }
     }
 
-    /// Ends the present life: first off the network, the disk and the history, then its tasks are dropped.
+    /// Ends the present life: first off the network, the disk and the history, then its tasks are dropped; last it is told of its parts and of itself.
     pub(super) fn end_life(&self, name: &str, state: NodeState, why: &str) {
-        let running = {
+        let (running, disk) = {
             let mut table = self.table();
             let node = table.get_mut(name).expect("the caller found it");
             node.state = state;
-            node.running.take().expect("a node that is alive has its life")
+            (node.running.take().expect("a node that is alive has its life"), node.disk.clone())
         };
         let how = if state == NodeState::PowerLost { Down::PowerLost } else { Down::Killed };
         self.inner.simulation.dies(&running.life, how);
         madsim::runtime::Handle::current().kill(running.id);
+        if state == NodeState::PowerLost {
+            disk.power_loss();
+        } else {
+            disk.process_ended();
+        }
+        for part in &*running.parts.lock().expect("no code panics while it holds the names") {
+            self.observe(Event::Service { name: part.to_string(), up: false, why: why.to_string() });
+        }
         self.observe(Event::Service { name: name.to_string(), up: false, why: why.to_string() });
         self.inner.changed.notify_waiters();
     }

@@ -41,7 +41,7 @@ impl World {
     /// Cuts a node's power: as a kill, and of its disk only what is on the platter is sure to stay; its peers hear nothing.
     pub fn power_loss(&self, node: &str) {
         if self.state(node).is_alive() {
-            self.end_life(node, NodeState::PowerLost, "lost its power");
+            return self.end_life(node, NodeState::PowerLost, "lost its power");
         }
         let disk = self.table()[node].disk.clone();
         disk.power_loss();
@@ -112,6 +112,12 @@ impl World {
     /// Loses that frame, and its connection with it.
     pub fn lose(&self, from: &str, to: &str, kind: Option<u16>, nth: u64) -> Touched {
         self.inner.simulation.lose(self.number(from), self.number(to), kind, nth)
+    }
+
+    /// One journal keeps the order of what is done to a node's files below `prefix`; to be said before its first life. What such a node states is taken down
+    /// when all that it wrote before is on the platter, and never if that is lost.
+    pub fn keep_order(&self, node: &str, prefix: &str) {
+        self.table()[node].disk.keep_order(prefix);
     }
 
     /// Makes something wrong with a node's disk.

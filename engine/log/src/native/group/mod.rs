@@ -45,7 +45,7 @@ impl Membership {
     pub fn open(shared: Arc<Shared>, desk: Arc<Desk>, group: String, topics: Vec<String>, instance_id: Option<String>) -> Membership {
         let (leave, asked_to_leave) = oneshot::channel();
         let polled_ms = Arc::new(AtomicU64::new(time::monotonic_ms()));
-        let coordinator = || Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(shared.config.link()));
+        let coordinator = || Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(&shared.config));
         let commits = Mutex::new(coordinator());
         let member = Member::new(shared.clone(), desk, coordinator(), group.clone(), topics, instance_id, polled_ms.clone());
         runtime::task::spawn(member.run(asked_to_leave));

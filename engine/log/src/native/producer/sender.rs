@@ -77,7 +77,7 @@ impl Sender {
     pub fn new(shared: Arc<Shared>, identity: Identity, transaction: Option<Transaction>, buffered: Arc<AtomicUsize>) -> Self {
         let (arrivals, arrived) = mpsc::unbounded_channel();
         Sender {
-            links: Links::new(shared.config.link()),
+            links: Links::new(&shared.config),
             shared,
             identity,
             lanes: BTreeMap::new(),

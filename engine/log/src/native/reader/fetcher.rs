@@ -58,7 +58,7 @@ impl Fetcher {
     /// Fetches what the desk wants.
     pub fn new(shared: Arc<Shared>, desk: Arc<Desk>, isolation: Isolation) -> Self {
         let (arrivals, arrived) = mpsc::unbounded_channel();
-        Fetcher { links: Links::new(shared.config.link()), shared, desk, isolation, busy: BTreeMap::new(), refreshing: false, arrivals, arrived }
+        Fetcher { links: Links::new(&shared.config), shared, desk, isolation, busy: BTreeMap::new(), refreshing: false, arrivals, arrived }
     }
 
     /// Until the desk is closed.

@@ -61,7 +61,7 @@ impl Native {
     pub(super) async fn open_session(&self, id: &str, timeout_ms: u32, deadline_ms: u64) -> Result<NativeSession, Reason> {
         let shared = self.shared.clone();
         let id: Arc<str> = id.into();
-        let mut coordinator = Coordinator::new(CoordinatorKind::Transaction, &*id, Links::new(shared.config.link()));
+        let mut coordinator = Coordinator::new(CoordinatorKind::Transaction, &*id, Links::new(&shared.config));
         let (identity, is_tv2) = of_transactions(&shared, &mut coordinator, &id, timeout_ms, deadline_ms).await?;
         let coordinator = Arc::new(Mutex::new(coordinator));
         let queue = Queue::open(shared.clone(), identity, Some(Transaction::new(id.clone(), coordinator.clone(), identity, is_tv2)));

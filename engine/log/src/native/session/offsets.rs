@@ -76,7 +76,7 @@ impl Core {
         let request = self.in_version(request);
         let config = self.shared.config.clone();
         let mut groups = self.groups.lock().await;
-        let coordinator = groups.entry(group.clone()).or_insert_with(|| Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(config.link())));
+        let coordinator = groups.entry(group.clone()).or_insert_with(|| Coordinator::new(CoordinatorKind::Group, group.clone(), Links::new(&config)));
         let mut last = Reason::Deadline;
         for attempt in 1.. {
             // Cancelled or unanswered, it may arrive in the middle of the next transaction and be committed with that.

@@ -322,6 +322,10 @@ impl Disk for JournalDisk {
         })
     }
 
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
     fn sync_dir<'a>(&'a self, _dir: &'a str) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(self.shared.reach_platter())
     }

@@ -1,6 +1,7 @@
 //! The network falls apart in every way, and comes together again.
 
 use super::{Scenario, share, three_brokers};
+use crate::composition::Timers;
 
 /// See the module.
 pub const PARTITION_AND_HEAL: Scenario = Scenario {
@@ -10,6 +11,11 @@ pub const PARTITION_AND_HEAL: Scenario = Scenario {
     marks: &["became_follower", "truncated_by_epoch"],
     orders: 1_150..=1_450,
     shape: three_brokers,
+    // A send that gives up while its transaction is still open: the transaction is aborted, and what is held in the network arrives after its end.
+    timers: |rng| {
+        let timers = Timers::draw(rng);
+        if rng.chance(1, 3) { timers.delivered_within_transactions() } else { timers }
+    },
     mix: || {
         vec![
             share("broker_crash", 2..=4, 20),

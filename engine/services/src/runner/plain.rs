@@ -7,7 +7,6 @@ use super::restore::Journal;
 use super::tenure::Addressed;
 use super::transact::Ask;
 use log::{LogPort, Next, Outcome, Position, Producer, Reason};
-use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// An owner's plain sends.

@@ -161,10 +161,10 @@ impl Timers {
     }
 
     /// The same with sends that give up before the transaction around them times out, which librdkafka demands of its users (`message.timeout.ms` at most
-    /// `transaction.timeout.ms`): then the producer ends the transaction by itself, and not the coordinator under a raised epoch.
+    /// `transaction.timeout.ms`), at the first request that is not answered: then the producer ends the transaction by itself, and not the coordinator under a
+    /// raised epoch.
     pub fn delivered_within_transactions(self) -> Self {
-        let transaction_timeout_ms = self.request_timeout_ms * 5 / 3;
-        Timers { transaction_timeout_ms, delivery_timeout_ms: transaction_timeout_ms * 4 / 5, ..self }
+        Timers { transaction_timeout_ms: self.request_timeout_ms * 5 / 3, delivery_timeout_ms: self.request_timeout_ms, ..self }
     }
 
     /// As they stand in a plan.

@@ -1,4 +1,4 @@
-//! The network falls apart in every way, and comes together again.
+//! The network falls apart in every way, and comes together again; what it held back arrives late.
 
 use super::{Scenario, share, three_brokers};
 use crate::composition::Timers;
@@ -11,7 +11,7 @@ pub const PARTITION_AND_HEAL: Scenario = Scenario {
     marks: &["became_follower", "truncated_by_epoch"],
     orders: 1_150..=1_450,
     shape: three_brokers,
-    // A send that gives up while its transaction is still open: the transaction is aborted, and what is held in the network arrives after its end.
+    // Sends that give up within their transaction: it is aborted, and what the network held back arrives after its end.
     timers: |rng| {
         let timers = Timers::draw(rng);
         if rng.chance(1, 3) { timers.delivered_within_transactions() } else { timers }
@@ -23,6 +23,7 @@ pub const PARTITION_AND_HEAL: Scenario = Scenario {
             share("partition", 6..=12, 0),
             share("process_pause", 0..=2, 50),
             share("rebalance", 0..=3, 50),
+            share("request_delayed", 2..=6, 20),
         ]
     },
 };

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn broken_contracts_are_read_from_the_lines_of_a_run() {
-        let said = "log sim: a controller\nok      one_holds      12 ms  A1\nBROKEN  another_does_not      7 ms  A28, A30\n  seed 0: panic\n1 passed, 1 failed\n";
+        let said =
+            "log sim: a controller\nok      one_holds      12 ms  A1\nBROKEN  another_does_not      7 ms  A28, A30\n  seed 0: panic\n1 passed, 1 failed\n";
         assert_eq!(broken(said), ["another_does_not"]);
     }
 

@@ -145,11 +145,7 @@ mod tests {
         let other = Tp { partition: 1, ..TP };
         let told = |op, tp, offset, crc| Event::Send { op, tp, phase: Phase::Ok, crc, offset: Some(offset), transactional: false };
         let facts = |phantom: u32| {
-            vec![
-                ("client-1", told(1, TP, 4, 0xabc)),
-                ("client-1", told(2, other, 7, 0xdef)),
-                ("wallet-1", delivered(1, true, &[(3, 1), (4, phantom)])),
-            ]
+            vec![("client-1", told(1, TP, 4, 0xabc)), ("client-1", told(2, other, 7, 0xdef)), ("wallet-1", delivered(1, true, &[(3, 1), (4, phantom)]))]
         };
         assert!(rejects(NoAcknowledgedLoss::default(), facts(0xdef)).contains("replaced at topic 1 partition 0 offset 4"));
         accepts(NoAcknowledgedLoss::default(), facts(0xabc));

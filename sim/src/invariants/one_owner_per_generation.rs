@@ -130,7 +130,8 @@ impl OneOwnerPerGeneration {
             self.finding.checked += 1;
             let owner = Owner { member: member.to_owned(), node: entry.node.clone(), cited: cited.clone() };
             if let Some(former) = divided.owners.insert(*tp, owner).filter(|former| former.member != member) {
-                let headline = || format!("topic {} partition {} of {group} was given to {} before {} gave it up", tp.topic.0, tp.partition, entry.node, former.node);
+                let headline =
+                    || format!("topic {} partition {} of {group} was given to {} before {} gave it up", tp.topic.0, tp.partition, entry.node, former.node);
                 self.finding.violated(headline, || vec![former.cited.clone(), cited.clone()]);
             }
         }

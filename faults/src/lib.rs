@@ -8,6 +8,7 @@
 //! | `partition` | cuts links: a node off, one direction, or users of the log only | unavailability |
 //! | `process_pause` | stops a process where it stands (a long collection, a moved machine) | fenced, restarts from committed state |
 //! | `rebalance` | moves a group: join, leave, kill, pause past the session, resubscribe | ownership handed over |
+//! | `request_delayed` | a request arrives after its sender has given it up | refused, or known again |
 //! | `response_lost` | an answer is lost after the request was executed | an unknown outcome, resolved by reading |
 //! | `service_crash` | kills a service, or cuts its power, once or in a loop | restarts from committed state |
 //! | `slow_disk` | every sync of one broker takes long | the same later; transactions that time out are aborted |
@@ -18,6 +19,7 @@ pub mod model;
 mod partition;
 mod process_pause;
 mod rebalance;
+mod request_delayed;
 mod response_lost;
 mod service_crash;
 mod slow_disk;
@@ -60,6 +62,7 @@ pub const ALL: &[&dyn Fault] = &[
     &partition::Partition,
     &process_pause::ProcessPause,
     &rebalance::Rebalance,
+    &request_delayed::RequestDelayed,
     &response_lost::ResponseLost,
     &service_crash::ServiceCrash,
     &slow_disk::SlowDisk,

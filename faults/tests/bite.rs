@@ -191,6 +191,14 @@ fn partition_holds_what_is_sent_until_it_is_healed() {
 }
 
 #[test]
+fn request_delayed_holds_one_request_back() {
+    let args = |delay_ms: u64| json!({ "from": "account-1", "to": "broker-1", "request": KIND, "nth": 3, "delay_ms": delay_ms });
+    let Some(count) = unanswered("request_delayed", "account-1", args(1_000), "account-1", "broker-1") else { return };
+    assert_eq!(count, 1);
+    assert_eq!(unanswered("request_delayed", "account-1", args(50), "account-1", "broker-1"), Some(0), "late, and not given up");
+}
+
+#[test]
 fn response_lost_loses_one_answer() {
     let args = json!({ "from": "broker-1", "to": "account-1", "request": KIND, "nth": 3 });
     let Some(count) = unanswered("response_lost", "broker-1", args, "account-1", "broker-1") else { return };

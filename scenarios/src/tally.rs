@@ -113,7 +113,8 @@ impl Tally {
                 Event::Fault { phase: FaultPhase::Skipped, .. } => tally.add("faults skipped", 1),
                 Event::Transaction { phase: Phase::Unknown, .. } => tally.add("transactions in doubt", 1),
                 Event::Transaction { phase: Phase::Fail, .. } => tally.add("transactions aborted", 1),
-                Event::Broker(Note::GenerationStarted { group, generation, .. }) if !generations.insert((group, *generation)) => {}
+                Event::Broker(Note::GenerationStarted { group, generation, .. } | Note::GroupDivided { group, epoch: generation, .. })
+                    if !generations.insert((group, *generation)) => {}
                 Event::Broker(note) => tally.note(note, entry.at_us >= started_us),
                 _ => {}
             }
@@ -147,7 +148,7 @@ impl Tally {
 
     fn note(&mut self, note: &Note, is_trading: bool) {
         match note {
-            Note::GenerationStarted { .. } if is_trading => self.add("generation changes", 1),
+            Note::GenerationStarted { .. } | Note::GroupDivided { .. } if is_trading => self.add("generation changes", 1),
             Note::ProducerRefused { .. } | Note::CommitRefused { .. } | Note::ProducerFenced { .. } => self.add("former owner refused", 1),
             Note::Truncated { removed: 1.., .. } => self.add("truncations that removed a record", 1),
             Note::DuplicateBatch { .. } => self.add("duplicate batches", 1),

@@ -13,6 +13,7 @@ mod instructions;
 mod kafka;
 mod latency;
 mod plant;
+mod planted;
 mod process;
 mod rules;
 mod scratch;

@@ -4,9 +4,10 @@
 //! # invariant: no_duplicate_execution
 //! # scenario: rebalance_storm
 //! # expect-exit: 10
+//! # contract: a_lost_ack_makes_no_duplicate
 //! diff --git a/… b/…
 //! ```
-//! `expect-exit` may be left out: 10 (correctness) is meant; 11 is liveness. Other lines that start with `#` are for the reader.
+//! `expect-exit` may be left out: 10 (correctness) is meant; 11 is liveness. `contract`, of a broker's plant: which contract of the log breaks too. Other lines that start with `#` are for the reader.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ pub struct Plant {
     /// The invariant that must catch it; another one does not count.
     pub invariant: String,
     pub scenario: String,
+    /// The contract of the log that breaks too, if the plant says so.
+    pub contract: Option<String>,
     /// Exit code that `sim` must give: 10 or 11.
     pub exit: u8,
 }
@@ -55,7 +58,7 @@ fn parse(name: &str, patch: &Path, text: &str) -> Result<Plant> {
         Some("11") => 11,
         Some(other) => bail!("`# expect-exit: {other}` is neither 10 (correctness) nor 11 (liveness)"),
     };
-    Ok(Plant { name: name.to_owned(), patch: patch.to_owned(), invariant, scenario, exit })
+    Ok(Plant { name: name.to_owned(), patch: patch.to_owned(), invariant, scenario, contract: field("contract"), exit })
 }
 
 #[cfg(test)]

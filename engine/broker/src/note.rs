@@ -192,6 +192,13 @@ pub enum Note {
         crc: u32,
         left: Option<Content>,
     },
+    /// Group coordinator: a group that it divides by itself (A56) has come to another division among these members (a static one under its instance id).
+    /// It is durable; the members come to it one by one. Said again by the next coordinator that loads it.
+    GroupDivided {
+        group: String,
+        epoch: i32,
+        members: Vec<String>,
+    },
 }
 
 /// What is in a batch, without saying it.
@@ -216,6 +223,7 @@ impl Note {
             Note::DuplicateBatch { .. } => "duplicate_batch",
             Note::ProducerRefused { .. } => "producer_refused",
             Note::GenerationStarted { .. } => "generation_started",
+            Note::GroupDivided { .. } => "group_divided",
             Note::MemberExpired { .. } => "member_expired",
             Note::CommitRefused { .. } => "commit_refused",
             Note::TxnPrepared { .. } => "txn_prepared",

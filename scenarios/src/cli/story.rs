@@ -117,6 +117,7 @@ fn plain(event: &Event) -> Option<String> {
         Event::Broker(broker::Note::GenerationStarted { group, generation, members }) => {
             format!("group {group} generation {generation}: {} members", members.len())
         }
+        Event::Broker(broker::Note::GroupDivided { group, epoch, members }) => format!("group {group} divided in epoch {epoch}: {} members", members.len()),
         Event::Service { name, up, why } => format!("{name} {} ({why})", if *up { "up" } else { "down" }),
         _ => return None,
     })

@@ -11,7 +11,7 @@ use faults::model::{Group, Terrain};
 use log::Durability;
 use log::history::Event;
 use log::host::{self, Host, HostConfig, Inside};
-use log::native::{ClientConfig, Native};
+use log::native::{Assignor, ClientConfig, Native};
 use runtime::BoxFuture;
 use runtime::net::Listener;
 use services::account::AccountService;
@@ -165,6 +165,7 @@ impl Exchange {
             session_timeout_ms: timers.session_timeout_ms as u32,
             heartbeat_ms: timers.heartbeat_ms,
             max_poll_interval_ms: timers.max_poll_ms as u32,
+            assignor: if self.shape.coordinator_divides { Assignor::Coordinator } else { Assignor::Range },
             ..ClientConfig::new(ctx.name.clone(), self.brokers().into_iter().map(|node| format!("{node}:9092")))
         };
         Native::new(config, ctx.observer.clone())
@@ -255,6 +256,8 @@ impl Exchange {
         config.heartbeat_interval_ms = timers.broker_heartbeat_ms;
         config.replica_lag_ms_max = timers.replica_lag_ms;
         config.coordinator.transaction_scan_ms = timers.transaction_scan_ms;
+        config.coordinator.consumer_session_ms = timers.session_timeout_ms as u32;
+        config.coordinator.consumer_heartbeat_ms = timers.heartbeat_ms as u32;
         // What clients read is not compacted: the invariants of readers know nothing of that.
         config.log_cleaner = self.shape.log_cleaner;
         if self.shape.log_cleaner {

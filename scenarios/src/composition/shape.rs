@@ -36,6 +36,9 @@ pub struct Shape {
     /// Of the cluster's transactions: 1, or 2 (KIP-890).
     #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
     pub transaction_version: u8,
+    /// Groups are divided by their coordinator (KIP-848), not by one of their members.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub coordinator_divides: bool,
     /// Whether brokers compact: small segments, of which those of the coordinators' topics are cleaned all the time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub log_cleaner: bool,
@@ -161,6 +164,13 @@ impl Timers {
         }
     }
 
+    /// The same with sends that give up before the transaction around them times out, which librdkafka demands of its users (`message.timeout.ms` at most
+    /// `transaction.timeout.ms`), at the first request that is not answered: then the producer ends the transaction by itself, and not the coordinator under a
+    /// raised epoch.
+    pub fn delivered_within_transactions(self) -> Self {
+        Timers { transaction_timeout_ms: self.request_timeout_ms * 5 / 3, delivery_timeout_ms: self.request_timeout_ms, ..self }
+    }
+
     /// As they stand in a plan.
     pub fn to_map(&self) -> BTreeMap<String, u64> {
         serde_json::from_value(serde_json::to_value(self).expect("timers are plain numbers")).expect("every timer is a number")
@@ -212,8 +222,10 @@ mod tests {
     #[test]
     fn drawn_timers_fit_each_other_and_come_back() {
         for seed in 0..200 {
-            let timers = Timers::draw(&mut Rng::from_seed(seed));
-            assert_eq!(Timers::from_map(&timers.to_map()), Ok(timers));
+            let drawn = Timers::draw(&mut Rng::from_seed(seed));
+            for timers in [drawn.clone(), drawn.delivered_within_transactions()] {
+                assert_eq!(Timers::from_map(&timers.to_map()), Ok(timers));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Three controllers, and nobody lets them rule in peace: whoever leads the quorum is killed, frozen or cut off, while brokers come and go.
 
 use super::{Scenario, share, three_brokers};
-use crate::composition::Shape;
+use crate::composition::{Shape, Timers};
 
 /// See the module.
 pub const CONTROLLER_QUORUM: Scenario = Scenario {
@@ -11,6 +11,7 @@ pub const CONTROLLER_QUORUM: Scenario = Scenario {
     marks: &["became_follower", "controller_elected"],
     orders: 1_150..=1_450,
     shape: |rng| Shape { controllers: 3, ..three_brokers(rng) },
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 2..=4, 20),

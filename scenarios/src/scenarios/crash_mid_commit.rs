@@ -1,6 +1,7 @@
 //! Brokers and services die in the middle of transactions, and the answers to their commits are lost.
 
 use super::{Scenario, share, three_brokers};
+use crate::composition::Timers;
 
 /// See the module.
 pub const CRASH_MID_COMMIT: Scenario = Scenario {
@@ -10,6 +11,7 @@ pub const CRASH_MID_COMMIT: Scenario = Scenario {
     marks: &["txn_prepared", "first_marker_written", "machine_rebuilt"],
     orders: 1_100..=1_400,
     shape: three_brokers,
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 6..=9, 0),

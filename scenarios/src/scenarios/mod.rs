@@ -34,6 +34,8 @@ pub struct Scenario {
     pub orders: RangeInclusive<u64>,
     /// How many of everything.
     pub shape: fn(&mut Rng) -> Shape,
+    /// By which timers they live.
+    pub timers: fn(&mut Rng) -> Timers,
     /// What goes wrong.
     pub mix: fn() -> Vec<Share>,
 }
@@ -76,7 +78,7 @@ pub fn plan(scenario: &Scenario, seed: u64, commit: &str) -> Plan {
     let stream = |what: &str| Rng::keyed(seed, &[scenario.name, what]);
     let transaction_version = if stream("transaction version").below(4) == 0 { 2 } else { 1 };
     let shape = Shape { transaction_version, ..(scenario.shape)(&mut stream("shape")) };
-    let timers = Timers::draw(&mut stream("timers"));
+    let timers = (scenario.timers)(&mut stream("timers"));
     let mut rng = stream("market");
     let market = Market {
         orders: rng.range(*scenario.orders.start()..*scenario.orders.end() + 1) as u32,
@@ -120,6 +122,7 @@ fn three_brokers(rng: &mut Rng) -> Shape {
         symbols: rng.range(1..4) as u32,
         transactions: true,
         transaction_version: 1,
+        coordinator_divides: false,
         log_cleaner: false,
         one_process: false,
         span_ms: rng.range(100..140) * 1_000,

@@ -1,7 +1,7 @@
 //! The same exchange on plain sends: sources, epochs, sequences and causes alone must make each effect happen once.
 
 use super::{Scenario, share, three_brokers};
-use crate::composition::Shape;
+use crate::composition::{Shape, Timers};
 
 /// See the module.
 pub const NO_TRANSACTIONS: Scenario = Scenario {
@@ -11,6 +11,7 @@ pub const NO_TRANSACTIONS: Scenario = Scenario {
     marks: &["partition_taken_over", "record_dropped_by_number"],
     orders: 1_100..=1_400,
     shape: |rng| Shape { transactions: false, ..three_brokers(rng) },
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 3..=5, 10),

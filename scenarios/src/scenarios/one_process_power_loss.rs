@@ -2,7 +2,7 @@
 //! users were told stands, and of all the rest a prefix.
 
 use super::{Scenario, share, three_brokers};
-use crate::composition::Shape;
+use crate::composition::{Shape, Timers};
 
 /// See the module.
 pub const ONE_PROCESS_POWER_LOSS: Scenario = Scenario {
@@ -15,6 +15,7 @@ pub const ONE_PROCESS_POWER_LOSS: Scenario = Scenario {
         let transactions = rng.chance(3, 4);
         Shape { brokers: 1, gateways: 1, instances: 1, spares: 0, transactions, one_process: true, ..three_brokers(rng) }
     },
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 4..=9, 0),

@@ -1,6 +1,7 @@
 //! Members of every group join, leave, die and stand still, again and again, while brokers crash.
 
 use super::{Scenario, share, three_brokers};
+use crate::composition::{Shape, Timers};
 
 /// See the module.
 pub const REBALANCE_STORM: Scenario = Scenario {
@@ -9,7 +10,11 @@ pub const REBALANCE_STORM: Scenario = Scenario {
     weight: 17,
     marks: &["machine_rebuilt", "partition_taken_over"],
     orders: 1_100..=1_400,
-    shape: three_brokers,
+    shape: |rng| {
+        let shape = three_brokers(rng);
+        Shape { coordinator_divides: rng.chance(1, 3), ..shape }
+    },
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 2..=4, 10),

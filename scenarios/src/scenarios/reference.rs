@@ -2,7 +2,7 @@
 //! least five kinds, three of them rebalances. `cargo xtask sim --scenario reference --seed 1` prints its CPU seconds and messages.
 
 use super::{Scenario, share, three_brokers};
-use crate::composition::Shape;
+use crate::composition::{Shape, Timers};
 
 /// See the module.
 pub const REFERENCE: Scenario = Scenario {
@@ -13,6 +13,7 @@ pub const REFERENCE: Scenario = Scenario {
     orders: 5_000..=5_000,
     // Four each of account, matching_engine and wallet, two gateways, the recorder and the clock.
     shape: |rng| Shape { instances: 4, spares: 0, account_partitions: 4, symbol_partitions: 4, symbols: 4, span_ms: 590_000, ..three_brokers(rng) },
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 3..=5, 0),

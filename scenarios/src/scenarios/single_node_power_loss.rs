@@ -1,7 +1,7 @@
 //! What a person runs on a laptop: one node that syncs before it answers, and may lose its power at any moment.
 
 use super::{Scenario, share, three_brokers};
-use crate::composition::Shape;
+use crate::composition::{Shape, Timers};
 
 /// See the module.
 pub const SINGLE_NODE_POWER_LOSS: Scenario = Scenario {
@@ -11,6 +11,7 @@ pub const SINGLE_NODE_POWER_LOSS: Scenario = Scenario {
     marks: &["txn_prepared"],
     orders: 900..=1_200,
     shape: |rng| Shape { brokers: 1, ..three_brokers(rng) },
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 3..=6, 0),

@@ -1,7 +1,7 @@
 //! Trading goes on while now and then something of every kind goes wrong.
 
 use super::{Scenario, share, three_brokers};
-use crate::composition::Shape;
+use crate::composition::{Shape, Timers};
 
 /// See the module.
 pub const STEADY_FLOW: Scenario = Scenario {
@@ -14,6 +14,7 @@ pub const STEADY_FLOW: Scenario = Scenario {
         let shape = three_brokers(rng);
         Shape { log_cleaner: rng.chance(1, 3), ..shape }
     },
+    timers: Timers::draw,
     mix: || {
         vec![
             share("broker_crash", 4..=6, 5),

@@ -139,6 +139,18 @@ mod tests {
         assert!(rejects(NoAcknowledgedLoss::default(), passed).contains("passed over"));
     }
 
+    /// A client that uses a buffer again before it was sent (KAFKA-19012): both sends are acknowledged, and one partition has the other's record.
+    #[test]
+    fn a37_rejects_a_record_that_its_client_has_put_into_another_partition() {
+        let other = Tp { partition: 1, ..TP };
+        let told = |op, tp, offset, crc| Event::Send { op, tp, phase: Phase::Ok, crc, offset: Some(offset), transactional: false };
+        let facts = |phantom: u32| {
+            vec![("client-1", told(1, TP, 4, 0xabc)), ("client-1", told(2, other, 7, 0xdef)), ("wallet-1", delivered(1, true, &[(3, 1), (4, phantom)]))]
+        };
+        assert!(rejects(NoAcknowledgedLoss::default(), facts(0xdef)).contains("replaced at topic 1 partition 0 offset 4"));
+        accepts(NoAcknowledgedLoss::default(), facts(0xabc));
+    }
+
     #[test]
     fn accepts_an_unknown_that_did_not_survive_a_sparse_log_and_an_acknowledged_send_of_an_aborted_transaction() {
         let unknown = Event::Send { op: 8, tp: TP, phase: Phase::Unknown, crc: 1, offset: None, transactional: false };

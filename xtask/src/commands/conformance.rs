@@ -10,13 +10,14 @@ use crate::kafka::{Cluster, Version, missing};
 use crate::plant;
 use crate::scratch::Scratch;
 use crate::world::World;
-use crate::{Usage, differences, process, tree};
+use crate::{Usage, differences, planted, process, tree};
 
 pub const COMMAND: Command = Command {
     name: "conformance",
     uses: &[
         ("the log port's contract", "cargo xtask conformance --log embedded|sim|rdkafka|krafka [--version 3.9|4] [NAME]"),
         ("what differs from log to log, as heard in a run", "cargo xtask conformance --log embedded|sim|rdkafka|krafka [--version 3.9|4] --write"),
+        ("planted brokers, each of which breaks it", "cargo xtask conformance --log sim --planted [NAME…]"),
         ("kill -9 of the log amid producers and consumers", "cargo xtask conformance --log embedded --kills N"),
         ("two builds of the exchange on one log", "cargo xtask conformance --log embedded --mixed"),
         ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka --kills [--version 3.9|4]"),
@@ -25,6 +26,9 @@ pub const COMMAND: Command = Command {
 };
 
 fn run(arguments: &[String]) -> Result<u8> {
+    if let Some(code) = planted::asked(arguments)? {
+        return Ok(code);
+    }
     let (version, words) = take_version(arguments)?;
     let mut words = words.iter().map(String::as_str);
     let (mut log, mut only, mut kills, mut write, mut mixed) = (None, None, false, false, false);

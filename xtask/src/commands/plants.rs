@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn plant() -> Plant {
-        Plant { name: "a".into(), patch: "a.patch".into(), invariant: "settled_once".into(), scenario: "smoke".into(), exit: 10 }
+        Plant { name: "a".into(), patch: "a.patch".into(), invariant: "settled_once".into(), scenario: "smoke".into(), contract: None, exit: 10 }
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Fetches at the leader: of consumers up to the high watermark or the last stable offset, of followers up to the log's end. A fetch that finds nothing
-//! is parked until something comes or its time ends.
+//! Fetches: at the leader, of followers up to the log's end; at the leader or a follower (KIP-392), of consumers up to the high watermark or the last stable
+//! offset of that replica. A fetch that finds nothing is parked until something comes or its time ends.
 
 use super::{Broker, Timer};
 use crate::coordinator::ReplyTo;
 use crate::protocol::{ErrorCode, FetchPartition, FetchedPartition, Isolation, NodeId, Response, Tp};
-use crate::replica::Replica;
+use crate::replica::{Replica, Role};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
@@ -66,7 +66,8 @@ impl Broker {
             None => {
                 self.io.set_timer(expires_ms, Timer::ReaderExpires(serial));
                 for partition in &parked.wanted.partitions {
-                    self.leader_mut(partition.tp).expect("an error would have been urgent").readers.insert(serial);
+                    let replica = self.replicas.get_mut(&partition.tp);
+                    replica.and_then(Replica::readers_mut).expect("an error would have been urgent").insert(serial);
                 }
                 self.parked.readers.insert(serial, parked);
             }
@@ -111,6 +112,14 @@ impl Broker {
         }
     }
 
+    /// Who fetches this: a follower from the leader only, a consumer from a follower too, whose high watermark is behind (A21).
+    fn read_in(&self, wanted: &Wanted, partition: &FetchPartition) -> Result<&Replica, ErrorCode> {
+        match (self.led_in(partition.tp, partition.current_leader_epoch), self.replicas.get(&partition.tp)) {
+            (Err(ErrorCode::NotLeaderOrFollower), Some(replica)) if wanted.replica.is_none() && matches!(replica.role, Role::Follower { .. }) => Ok(replica),
+            (led, _) => led,
+        }
+    }
+
     fn answer_fetch(&self, wanted: &Wanted) -> Answer {
         let mut answer = Answer::default();
         for partition in &wanted.partitions {
@@ -120,7 +129,7 @@ impl Broker {
     }
 
     fn answer_partition(&self, wanted: &Wanted, partition: &FetchPartition, answer: &mut Answer) -> Result<(), ErrorCode> {
-        let replica = self.led_in(partition.tp, partition.current_leader_epoch)?;
+        let replica = self.read_in(wanted, partition)?;
         let mut fetched = FetchedPartition {
             tp: partition.tp,
             error: None,
@@ -181,6 +190,12 @@ impl Broker {
         self.reply_reading(to, Response::Fetch { partitions: answer.partitions }, answer.reads);
     }
 
+    /// There may be more to read in a partition now, or less.
+    pub(super) fn wake_readers(&mut self, tp: Tp) {
+        let readers: Vec<u64> = self.replicas.get(&tp).and_then(Replica::readers).map_or(Vec::new(), |readers| readers.iter().copied().collect());
+        readers.into_iter().for_each(|id| self.wake_reader(id));
+    }
+
     /// A parked consumer's fetch may have something to tell now.
     pub(super) fn wake_reader(&mut self, id: u64) {
         let Some(parked) = self.parked.readers.get(&id) else { return };
@@ -200,8 +215,8 @@ impl Broker {
         let parked = self.parked.readers.remove(&id).expect("it is parked");
         self.io.cancel_timer(parked.expires_ms, Timer::ReaderExpires(id));
         for partition in &parked.wanted.partitions {
-            if let Some(leader) = self.leader_mut(partition.tp) {
-                leader.readers.remove(&id);
+            if let Some(readers) = self.replicas.get_mut(&partition.tp).and_then(Replica::readers_mut) {
+                readers.remove(&id);
             }
         }
         self.send_fetched(parked.to, &parked.wanted, answer);

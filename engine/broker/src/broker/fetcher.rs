@@ -175,6 +175,7 @@ impl Broker {
         let Role::Follower { leader_high_watermark, .. } = replica.role else { return };
         if replica.advance_high_watermark(leader_high_watermark.min(replica.log.written())) {
             self.checkpoint_soon(SideFile::HighWatermarks);
+            self.wake_readers(tp);
         }
     }
 

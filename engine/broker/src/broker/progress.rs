@@ -43,13 +43,12 @@ impl Broker {
         let high_watermark = replica.high_watermark;
         let leader = replica.leader_mut().expect("just seen");
         let done = take_up_to(&mut leader.replicated, high_watermark);
-        let readers: Vec<u64> = leader.readers.iter().copied().collect();
         self.io.note(Note::HighWatermark { tp, high_watermark });
         self.checkpoint_soon(SideFile::HighWatermarks);
         // A coordinator first: what it says of a marker must hold before the marker's sender is answered.
         self.advance_coordinator(tp);
         done.into_iter().for_each(|(id, part)| self.finish_part(id, part, None));
-        readers.into_iter().for_each(|id| self.wake_reader(id));
+        self.wake_readers(tp);
     }
 
     /// The ISR, or who may join it, has changed.

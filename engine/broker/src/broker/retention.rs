@@ -48,8 +48,7 @@ impl Broker {
         if replica.start_at(start, &mut self.io) {
             self.stop_cleaning(tp);
             self.checkpoint_soon(SideFile::LogStarts);
-            let readers: Vec<u64> = self.replicas[&tp].leader().map_or(Vec::new(), |leader| leader.readers.iter().copied().collect());
-            readers.into_iter().for_each(|id| self.wake_reader(id));
+            self.wake_readers(tp);
             self.wake_followers(tp);
         }
     }

@@ -7,6 +7,7 @@ use crate::protocol::{ErrorCode, NodeId, Tp};
 use crate::replica::leader::Leader;
 use crate::replica::{Replica, Role, epoch_file, snapshot_file};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 impl Broker {
     /// Takes over the image's state of a partition.
@@ -68,7 +69,7 @@ impl Broker {
 
     fn follow(&mut self, tp: Tp, leader: NodeId, leader_epoch: u32) {
         let replica = self.replicas.get_mut(&tp).expect("just made");
-        replica.role = Role::Follower { leader, fetch_at_ms: 0, leader_high_watermark: 0 };
+        replica.role = Role::Follower { leader, fetch_at_ms: 0, leader_high_watermark: 0, readers: BTreeSet::new() };
         // An epoch in which it led and wrote nothing never happened.
         if replica.epochs.truncate(replica.log.end()) {
             replica.checkpoint_epochs(&mut self.io);
@@ -80,10 +81,12 @@ impl Broker {
 
     fn stop_following(&mut self, tp: Tp) {
         let Some(replica) = self.replicas.get_mut(&tp) else { return };
-        if let Role::Follower { leader, .. } = replica.role {
-            replica.role = Role::Idle;
-            self.fetchers.get_mut(&leader).expect("a follower has a fetcher").remove(tp);
+        if !matches!(replica.role, Role::Follower { .. }) {
+            return;
         }
+        let Role::Follower { leader, readers, .. } = std::mem::replace(&mut replica.role, Role::Idle) else { unreachable!("just seen") };
+        self.fetchers.get_mut(&leader).expect("a follower has a fetcher").remove(tp);
+        readers.iter().for_each(|&id| self.wake_reader(id));
     }
 
     /// Their topics are no more: whoever waits is told, and the files go.

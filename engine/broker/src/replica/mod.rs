@@ -15,6 +15,7 @@ use epochs::EpochCache;
 use leader::Leader;
 use log::Log;
 use producers::{Producers, Snapshot};
+use std::collections::BTreeSet;
 
 /// What the metadata makes of a replica.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) enum Role {
         fetch_at_ms: u64,
         /// As last told; ours follows as far as our log goes.
         leader_high_watermark: i64,
+        /// Parked fetches of consumers that read here (A21).
+        readers: BTreeSet<u64>,
     },
 }
 
@@ -93,6 +96,23 @@ impl Replica {
         match &mut self.role {
             Role::Leader(leader) => Some(leader),
             _ => None,
+        }
+    }
+
+    /// Parked fetches of consumers.
+    pub fn readers(&self) -> Option<&BTreeSet<u64>> {
+        match &self.role {
+            Role::Leader(leader) => Some(&leader.readers),
+            Role::Follower { readers, .. } => Some(readers),
+            Role::Idle => None,
+        }
+    }
+
+    pub fn readers_mut(&mut self) -> Option<&mut BTreeSet<u64>> {
+        match &mut self.role {
+            Role::Leader(leader) => Some(&mut leader.readers),
+            Role::Follower { readers, .. } => Some(readers),
+            Role::Idle => None,
         }
     }
 

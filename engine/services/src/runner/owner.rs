@@ -8,8 +8,8 @@ use super::machine::Service;
 use super::plain::Plain;
 use super::restore::{Journal, restore};
 use super::tenure::{Addressed, Tenure};
-use super::transact::{Ask, Shared};
-use log::{Anchor, Batch, Event, Lease, LogPort, Next, Position, Producer, Reason, SendTicket, Tx, TxEnd, TxSession};
+use super::transact::{Ask, Leased, Shared};
+use log::{Anchor, Batch, Event, LogPort, Next, Position, Producer, Reason, SendTicket, Tx, TxEnd, TxSession};
 use runtime::time::{monotonic_ms, sleep, timeout};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ enum Publisher<L: LogPort> {
 /// One partition, while its lease lasts.
 pub(super) struct Owner<L: LogPort, S: Service> {
     pub shared: Arc<Shared<L, S>>,
-    pub lease: Arc<Lease>,
+    pub lease: Arc<Leased>,
     pub input: Topic,
     pub asks: mpsc::Sender<Ask>,
 }
@@ -277,7 +277,7 @@ async fn publish_in_transaction<L: LogPort, S: Service>(
     for output in outputs {
         let _verdict_comes_with_the_commit = tx.send(owner.shared.topics[&output.topic].tp(output.partition), output.record);
     }
-    tx.consumed(owner.lease.proof(), &[(owner.lease.tp, position)]);
+    tx.consumed(owner.lease.now().proof(), &[(owner.lease.tp, position)]);
     match tx.commit(deadline_ms).await {
         TxEnd::Committed(session) => Ok(session),
         TxEnd::Aborted(_, reason) => {

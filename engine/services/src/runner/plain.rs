@@ -7,7 +7,6 @@ use super::restore::Journal;
 use super::tenure::Addressed;
 use super::transact::Ask;
 use log::{LogPort, Next, Outcome, Position, Producer, Reason};
-use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// An owner's plain sends.
@@ -66,7 +65,7 @@ impl<L: LogPort> Plain<L> {
 
 async fn commit<L: LogPort, S: Service>(owner: &Owner<L, S>, at: Position, deadline_ms: u64) -> Result<(), ServiceError> {
     let (reply, verdict) = oneshot::channel();
-    let ask = Ask::Commit { lease: Arc::clone(&owner.lease), at, deadline_ms, reply };
+    let ask = Ask::Commit { lease: owner.lease.now(), at, deadline_ms, reply };
     let outcome = match owner.asks.send(ask).await {
         Ok(()) => verdict.await.unwrap_or(Outcome::Unknown(Reason::Disconnected)),
         Err(_) => Outcome::Unknown(Reason::Disconnected),

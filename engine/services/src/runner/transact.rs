@@ -11,7 +11,7 @@ use log::{Batch, ConsumerEvent, Event, Isolation, Lease, LogPort, Outcome, Posit
 use runtime::task::{JoinHandle, Stop, spawn};
 use runtime::time::{monotonic_ms, timeout};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use wire::Topic;
@@ -83,8 +83,27 @@ pub(super) enum Ask {
     Commit { lease: Arc<Lease>, at: Position, deadline_ms: u64, reply: oneshot::Sender<Outcome<()>> },
 }
 
+/// The lease of a partition, which the group may renew while its owner goes on (A54, A56).
+pub(super) struct Leased {
+    pub tp: Tp,
+    /// Written by the dispatcher, read by the owner before each commit.
+    newest: Mutex<Arc<Lease>>,
+}
+
+impl Leased {
+    /// What to commit by.
+    pub fn now(&self) -> Arc<Lease> {
+        self.newest.lock().expect("no panic under the lock").clone()
+    }
+
+    fn renew(&self, lease: Lease) {
+        *self.newest.lock().expect("no panic under the lock") = Arc::new(lease);
+    }
+}
+
 struct Held {
     task: JoinHandle<()>,
+    lease: Arc<Leased>,
     feed: Option<mpsc::Sender<Batch>>,
 }
 
@@ -148,10 +167,14 @@ async fn look_up<L: LogPort, S: Service>(log: &L, service: &S, stop: &mut Stop) 
 impl<L: LogPort, S: Service> Dispatcher<L, S> {
     async fn hear(&mut self, event: ConsumerEvent, asks: &mut mpsc::Receiver<Ask>) -> Result<(), ServiceError> {
         match event {
-            ConsumerEvent::Assigned { leases, .. } => {
+            ConsumerEvent::Assigned { leases, from } => {
                 runtime::reached!("partitions_assigned");
                 for lease in leases {
-                    self.own(lease);
+                    let is_new = from.iter().any(|(tp, _)| *tp == lease.tp);
+                    match self.held.get(&lease.tp).filter(|_| !is_new) {
+                        Some(held) => held.lease.renew(lease),
+                        None => self.own(lease),
+                    }
                 }
             }
             ConsumerEvent::Revoking { tps, deadline_ms } => {
@@ -178,8 +201,9 @@ impl<L: LogPort, S: Service> Dispatcher<L, S> {
         let tp = lease.tp;
         let inputs = self.shared.service.inputs();
         let input = inputs.into_iter().find(|topic| self.shared.topics[topic].id == tp.topic).expect("a group gives partitions of its topics only");
-        let owner = Owner { shared: Arc::clone(&self.shared), lease: Arc::new(lease), input, asks: self.asks_in.clone() };
-        let former = self.held.insert(tp, Held { task: spawn(owner.run()), feed: None });
+        let lease = Arc::new(Leased { tp, newest: Mutex::new(Arc::new(lease)) });
+        let owner = Owner { shared: Arc::clone(&self.shared), lease: Arc::clone(&lease), input, asks: self.asks_in.clone() };
+        let former = self.held.insert(tp, Held { task: spawn(owner.run()), lease, feed: None });
         assert!(former.is_none(), "a partition is given up before it is given again");
     }
 

@@ -46,6 +46,9 @@ pub struct Consumer {
     /// What is here is newer than any record.
     #[serde(skip)]
     pub(super) is_ahead: bool,
+    /// Of the last division that was stated.
+    #[serde(skip)]
+    stated_epoch: i32,
 }
 
 /// A member of one.
@@ -138,6 +141,15 @@ impl Consumer {
         }
     }
 
+    /// States a division that is durable, once.
+    fn state_division(&mut self, step: &mut Step<'_>, group: &str) {
+        if self.epoch > self.stated_epoch {
+            self.stated_epoch = self.epoch;
+            let owner = |(id, member): (&String, &ConsumerMember)| member.instance_id.clone().unwrap_or_else(|| id.clone());
+            step.note(Note::GroupDivided { group: group.to_owned(), epoch: self.epoch, members: self.members.iter().map(owner).collect() });
+        }
+    }
+
     fn sizes_now(&self, view: &dyn View) -> BTreeMap<String, (TopicId, u32)> {
         let names: BTreeSet<&String> = self.members.values().flat_map(|member| &member.topics).collect();
         names.into_iter().filter_map(|name| Some((name.clone(), view.topic(name)?))).collect()
@@ -196,7 +208,8 @@ impl Consumer {
     }
 
     /// After a failover sessions, and times to give up, begin in full.
-    pub(super) fn resume(&mut self, step: &mut Step<'_>) {
+    pub(super) fn resume(&mut self, step: &mut Step<'_>, group: &str) {
+        self.state_division(step, group);
         for member in self.members.values_mut() {
             member.session_ends_ms = step.after(u64::from(step.config().consumer_session_ms));
             member.revokes_by_ms = (!member.revoking.is_empty()).then(|| step.after(u64::from(member.rebalance_timeout_ms)));
@@ -315,6 +328,9 @@ impl Group {
     pub(super) fn divided(&mut self, step: &mut Step<'_>, told: Option<(ReplyTo, Response)>, result: Result<(), ErrorCode>) {
         self.consumer.in_flight = self.consumer.in_flight.saturating_sub(1);
         self.consumer.is_ahead = result.is_err();
+        if result.is_ok() {
+            self.consumer.state_division(step, &self.name);
+        }
         if let Some((to, told)) = told {
             match result {
                 Ok(()) => step.reply(to, told),

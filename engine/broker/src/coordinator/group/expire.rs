@@ -20,7 +20,7 @@ impl Group {
             // The former coordinator may have ended between the record and the fact.
             step.note(Note::GenerationStarted { group: self.name.clone(), generation: self.generation, members: self.roster() });
         }
-        self.consumer.resume(step);
+        self.consumer.resume(step, &self.name);
         for (tp, committed) in self.offsets.in_force() {
             step.note(Note::Committed { group: self.name.clone(), tp, offset: committed.offset, transactional: false });
         }

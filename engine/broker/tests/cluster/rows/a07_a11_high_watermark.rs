@@ -179,3 +179,31 @@ fn a11_a_parked_fetch_ends_with_the_high_watermark_or_its_time() {
     world.run_ms(220);
     assert!(matches!(world.answers.remove(&parked), Some(Some(Response::Fetch { partitions })) if partitions[0].records.is_empty()));
 }
+
+#[test]
+fn a21_a_follower_serves_readers_at_its_own_older_high_watermark() {
+    let (mut world, tp, leader, [near, other]) = three_brokers(18);
+    assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(0));
+    world.run_until("the follower has heard of it", 2_000, |world| world.fetch_at(near, tp, 0, Isolation::ReadUncommitted).high_watermark == 1);
+    // It falls behind and leaves the ISR: others go on, and who reads here is not told.
+    world.cut(near, leader);
+    let ticket = world.send_request(leader, produce_request(tp, &batch(&["b"]), ALL));
+    world.run_until("the ISR shrinks", 6_000, |world| world.isr(tp).len() == 2);
+    world.answers.remove(&ticket);
+    assert_eq!(world.produce(tp, &batch(&["c"]), ALL), Ok(2));
+    assert_eq!(world.fetch_at(leader, tp, 0, Isolation::ReadUncommitted).high_watermark, 3);
+    let stale = world.fetch_at(near, tp, 0, Isolation::ReadUncommitted);
+    assert_eq!((stale.error, stale.high_watermark), (None, 1));
+    assert!(!stale.records.is_empty(), "what it has it serves");
+    // A reader that comes from a replica that was further is beyond this one's end: its end went backwards.
+    assert_eq!(world.fetch_at(near, tp, 3, Isolation::ReadUncommitted).error, Some(ErrorCode::OffsetOutOfRange));
+    assert_eq!(world.fetch_at(other, tp, 1, Isolation::ReadUncommitted).error, None);
+    // Ends are the leader's to tell.
+    assert_eq!(world.list_offset(near, tp, OffsetSpec::Latest, None), Err(ErrorCode::NotLeaderOrFollower));
+    // A fetch that waits here ends when the high watermark comes, one fetch later than at the leader.
+    let parked = world.send_request(near, fetch_request(tp, 1, Isolation::ReadUncommitted, 20_000));
+    world.run_ms(200);
+    assert!(!world.answers.contains_key(&parked));
+    world.heal();
+    assert!(matches!(world.answer_to(parked), Some(Response::Fetch { partitions }) if !partitions[0].records.is_empty()));
+}

@@ -73,6 +73,8 @@ impl Member {
                 continue;
             }
             if self.is_idle() {
+                // Before anybody else can have it.
+                self.lose_all();
                 self.leave().await;
                 return None;
             }
@@ -129,7 +131,7 @@ impl Member {
             self.generation = member_epoch;
             if !had.is_empty() {
                 // Commits are of the member's present epoch.
-                self.give(&had, Vec::new());
+                self.renew(&had);
             }
         }
         let Some(assignment) = assignment else { return };
@@ -137,6 +139,8 @@ impl Member {
         // Asked for and taken away again before the application heard of it.
         if course.positions.as_ref().is_some_and(|(tps, _)| tps.iter().any(|tp| !course.told.contains(tp))) {
             course.positions = None;
+            // Somebody waits for them, and the application has nothing to give up.
+            course.gave_up = true;
         }
         let gone: BTreeSet<Tp> = had.iter().copied().filter(|tp| !course.told.contains(tp)).collect();
         if course.revoking.is_none() && !gone.is_empty() {

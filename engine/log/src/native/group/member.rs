@@ -129,7 +129,7 @@ impl Member {
         let gone: BTreeSet<Tp> = had.iter().copied().filter(|tp| !tps.contains(tp)).collect();
         if !had.is_empty() {
             // What is to go is nobody else's yet: its last commit is of this generation too.
-            self.give(&had, Vec::new());
+            self.renew(&had);
         }
         let mut stage = match (gone.is_empty(), new.is_empty()) {
             (false, _) => self.revoke(gone),
@@ -231,6 +231,16 @@ impl Member {
     }
 
     pub(super) fn give(&self, tps: &[Tp], from: Vec<(Tp, StartPoint)>) {
+        let leases = self.leases(tps);
+        self.desk.give(ConsumerEvent::Assigned { leases, from }, tps, (self.member_id.clone(), self.generation));
+    }
+
+    /// What it has it commits by a new generation from now on.
+    pub(super) fn renew(&self, tps: &[Tp]) {
+        self.desk.renew(self.leases(tps), (self.member_id.clone(), self.generation));
+    }
+
+    fn leases(&self, tps: &[Tp]) -> Vec<Lease> {
         let lease = |tp: &Tp| Lease {
             tp: *tp,
             group: self.group.clone(),
@@ -241,7 +251,7 @@ impl Member {
         let (group, member, generation) = (self.group.clone(), self.owner(), self.generation);
         self.shared.observer.observe_with(|| Event::Assigned { group, member, generation, tps: tps.to_vec() });
         runtime::reached!("partitions_assigned");
-        self.desk.give(ConsumerEvent::Assigned { leases: tps.iter().map(lease).collect(), from }, tps, (self.member_id.clone(), self.generation));
+        tps.iter().map(lease).collect()
     }
 
     fn revoke(&self, tps: BTreeSet<Tp>) -> Stage {

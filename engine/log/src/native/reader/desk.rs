@@ -1,7 +1,7 @@
 //! What lies between a reader's fetching task and the application: per partition a position, records that came, and whether more are wanted; and the
 //! group's news. Everything of a partition given up is swept away at once, so that nothing of it is delivered (A53).
 
-use crate::port::{Batch, ConsumerEvent, Next, Position, Reason};
+use crate::port::{Batch, ConsumerEvent, Lease, Next, Position, Reason};
 use broker::protocol::Tp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -115,6 +115,16 @@ impl Desk {
         self.tell(assigned);
     }
 
+    /// Renews the leases of what the application has not given up meanwhile.
+    pub fn renew(&self, leases: Vec<Lease>, member: (String, i32)) {
+        let mut state = self.state();
+        let leases: Vec<Lease> = leases.into_iter().filter(|lease| state.leased.contains(&lease.tp)).collect();
+        state.member = member;
+        state.events.push_back(ConsumerEvent::Assigned { leases, from: Vec::new() });
+        drop(state);
+        self.arrived.notify_one();
+    }
+
     /// What the application has of the group's, or will hear that it has.
     pub fn leased(&self) -> BTreeSet<Tp> {
         self.state().leased.clone()
@@ -178,10 +188,11 @@ impl Desk {
     /// The next thing for the application: news first, then partitions in turn.
     pub fn take(&self) -> Option<Taken> {
         let mut state = self.state();
-        if let Some(event) = state.events.pop_front() {
-            match &event {
-                // Of a lease that is renewed nothing else changes.
-                ConsumerEvent::Assigned { leases, .. } => {
+        if let Some(mut event) = state.events.pop_front() {
+            match &mut event {
+                ConsumerEvent::Assigned { leases, from } => {
+                    // A renewed lease of what was given up since is none; of any other nothing but the lease changes.
+                    leases.retain(|lease| state.leased.contains(&lease.tp) || from.iter().any(|(tp, _)| *tp == lease.tp));
                     for lease in leases {
                         state.held.entry(lease.tp).or_insert_with(|| Held::at(None));
                     }

@@ -1,7 +1,7 @@
 //! Producers, transactions and group members while faults fly, judged by what the log says in the end.
 
 use super::judged::{Operation, Told, judge};
-use super::support::{PATIENCE_MS, Worker, committed, end, found, read_all, record, settled, soon, text};
+use super::support::{Worker, committed, end, found, read_all, record, settled, soon, text};
 use super::{Bench, Client, Load, nemesis};
 use ::log::{Isolation, LogPort, Outcome, Producer, Tp, Tx, TxEnd, TxSession};
 use runtime::task::{JoinHandle, Stop, spawn, stop_channel};

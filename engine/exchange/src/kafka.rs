@@ -1,5 +1,6 @@
 //! `exchange up --kafka`: the same services on Apache Kafka. Topics have three replicas, two of which must have a record before it counts.
 
+use crate::measure::{MeasureArgs, Measured};
 use crate::up::UpArgs;
 use anyhow::Result;
 use wire::SymbolSpec;
@@ -22,26 +23,48 @@ pub async fn run(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<(
         Client::Krafka => real::on_krafka(args, brokers, specs).await,
         #[cfg(not(all(feature = "rdkafka", feature = "krafka")))]
         client => {
-            let (feature, _without_a_client) = (format!("{client:?}").to_lowercase(), specs);
-            Err(crate::usage::usage(anyhow::anyhow!(
-                "--kafka {brokers}: this build has no client {feature}; build with `--features {feature}` (needs a C compiler; rdkafka needs make too)"
-            )))
+            let _without_a_client = specs;
+            Err(no_client(client, brokers))
         }
     }
 }
 
+/// A measurement on a new topic of that cluster.
+pub async fn measure(args: &MeasureArgs, client: Client, brokers: &str, round: u32, partitions: u32) -> Result<Measured> {
+    match client {
+        #[cfg(feature = "rdkafka")]
+        Client::Rdkafka => real::measure(args, brokers, round, partitions, adapters::rdkafka::Kafka::new).await,
+        #[cfg(feature = "krafka")]
+        Client::Krafka => real::measure(args, brokers, round, partitions, |config, observer| Ok(adapters::krafka::Kafka::new(config, observer))).await,
+        #[cfg(not(all(feature = "rdkafka", feature = "krafka")))]
+        client => {
+            let _without_a_client = (args, round, partitions);
+            Err(no_client(client, brokers))
+        }
+    }
+}
+
+#[cfg(not(all(feature = "rdkafka", feature = "krafka")))]
+fn no_client(client: Client, brokers: &str) -> anyhow::Error {
+    let feature = format!("{client:?}").to_lowercase();
+    crate::usage::usage(anyhow::anyhow!(
+        "--kafka {brokers}: this build has no client {feature}; build with `--features {feature}` (needs a C compiler; rdkafka needs make too)"
+    ))
+}
+
 #[cfg(any(feature = "rdkafka", feature = "krafka"))]
 mod real {
-    use super::{Result, SymbolSpec, UpArgs};
-    use crate::history;
+    use super::{MeasureArgs, Measured, Result, SymbolSpec, UpArgs};
+    use crate::composition::nobody;
     use crate::supervisor::Supervisor;
     use crate::up::{Parts, Replication, asked_to_stop, live};
     use crate::usage::usage;
+    use crate::{history, measure};
     use adapters::kafka::KafkaConfig;
     use adapters::sqlite::SqliteStore;
     use anyhow::Context;
-    use log::LogPort;
     use log::history::SharedObserver;
+    use log::{LogPort, TopicSpec};
     use runtime::net::Listener;
     use std::sync::Arc;
 
@@ -61,6 +84,20 @@ mod real {
     #[cfg(feature = "krafka")]
     pub async fn on_krafka(args: &UpArgs, brokers: &str, specs: &[SymbolSpec]) -> Result<()> {
         on(args, brokers, specs, |config, observer| Ok(adapters::krafka::Kafka::new(config, observer))).await
+    }
+
+    pub async fn measure<L: LogPort>(
+        args: &MeasureArgs,
+        brokers: &str,
+        round: u32,
+        partitions: u32,
+        new: impl Fn(KafkaConfig, SharedObserver) -> Result<L, String>,
+    ) -> Result<Measured> {
+        let client = new(KafkaConfig::new("measure", brokers), nobody()).map_err(|what| usage(anyhow::anyhow!("--kafka {brokers}: {what}")))?;
+        // Topics outlive a run.
+        let name = format!("measure-{}-{round}-{partitions}", std::process::id());
+        let spec = TopicSpec { name, partitions, replication: REPLICATION.replicas, min_isr: REPLICATION.min_isr, compacted: false };
+        measure::through(args, &client, spec).await
     }
 
     async fn on<L: LogPort>(args: &UpArgs, brokers: &str, specs: &[SymbolSpec], new: impl Fn(KafkaConfig, SharedObserver) -> Result<L, String>) -> Result<()> {

@@ -1,11 +1,12 @@
-//! `exchange measure`: what the embedded log gives on this machine, beside the disk's own sync, measured in turns in one run.
+//! `exchange measure`: what the embedded log gives on this machine, beside the disk's own sync and, if asked, beside an Apache Kafka, measured in turns in one
+//! run by the same producer.
 
 use crate::composition::{Fsync, Log, nobody, visitor};
+use crate::kafka;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::Args;
 use hdrhistogram::Histogram;
-use log::native::Native;
 use log::{ConsumerEvent, Isolation, LogPort, Outcome, Position, Producer, Reader, Record, SendTicket, Subscription, TopicInfo, TopicSpec};
 use runtime::disk::{Disk, JournalConfig, JournalDisk, RealDisk};
 use runtime::time::{monotonic_ms, monotonic_us, sleep};
@@ -43,6 +44,12 @@ pub struct MeasureArgs {
     /// On plain files, each synced by itself, instead of one journal: to compare.
     #[arg(long)]
     plain: bool,
+    /// The same on this Apache Kafka, in turns: some of its brokers, host:port, joined by commas. Each measurement leaves a topic of three replicas there.
+    #[arg(long)]
+    kafka: Option<String>,
+    /// Which client library speaks to it.
+    #[arg(long, requires = "kafka", default_value = "rdkafka")]
+    client: kafka::Client,
 }
 
 /// Longest wait for one acknowledgement.
@@ -57,8 +64,11 @@ const IN_FLIGHT_MAX: usize = 2_000;
 /// Syncs timed in each round.
 const SYNCS: u32 = 100;
 
-/// What all measurements of a number of partitions gave.
+/// What all measurements of a number of partitions of one log gave.
 struct Figures {
+    of: String,
+    partitions: u32,
+    on_kafka: bool,
     ack_us: Histogram<u64>,
     records_per_second: u64,
     reads_per_second: u64,
@@ -72,16 +82,19 @@ pub async fn run(args: MeasureArgs) -> Result<()> {
         "ack latency: open loop, {} records/s, from when a record was sent, or was due if that is more than 2 ms before; {} rounds of {} s in turns",
         args.rate, args.rounds, args.seconds
     );
+    if let Some(brokers) = &args.kafka {
+        println!("beside it Apache Kafka at {brokers} through {:?}: three replicas, two in sync at least, acks all", args.client);
+    }
     let mut sync_us = histogram();
-    let mut all: Vec<Figures> = args.partitions.iter().map(|_| Figures { ack_us: histogram(), records_per_second: 0, reads_per_second: 0 }).collect();
+    let mut all = figures(&args);
     let mut written_bytes = 0;
     for round in 0..args.rounds {
-        for (partitions, figures) in args.partitions.iter().zip(&mut all) {
-            let place = args.dir.join(format!("exchange-measure-{}", std::process::id()));
-            std::fs::create_dir_all(&place).with_context(|| format!("--dir {}", args.dir.display()))?;
-            let measured = measure(&args, &place, *partitions, &mut sync_us).await;
-            std::fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
-            let measured = measured.with_context(|| format!("round {round}, {partitions} partitions"))?;
+        for figures in &mut all {
+            let measured = match &args.kafka {
+                Some(brokers) if figures.on_kafka => kafka::measure(&args, args.client, brokers, round, figures.partitions).await,
+                _ => on_embedded_log(&args, figures.partitions, &mut sync_us).await,
+            };
+            let measured = measured.with_context(|| format!("round {round}, {}", figures.of))?;
             figures.ack_us.add(measured.ack_us).expect("histograms that grow take any value");
             figures.records_per_second = figures.records_per_second.max(measured.records_per_second);
             figures.reads_per_second = figures.reads_per_second.max(measured.reads_per_second);
@@ -89,17 +102,27 @@ pub async fn run(args: MeasureArgs) -> Result<()> {
         }
     }
     println!("{:>24}  {}", "the disk's own sync", quantiles(&sync_us));
-    for (partitions, figures) in args.partitions.iter().zip(&all) {
-        println!("{:>13} partitions  {}", partitions, quantiles(&figures.ack_us));
+    for figures in &all {
+        println!("{:>24}  {}", figures.of, quantiles(&figures.ack_us));
     }
     println!("best round, closed loop with {IN_FLIGHT_MAX} in flight, then all of it read again:");
-    for (partitions, Figures { records_per_second, reads_per_second, .. }) in args.partitions.iter().zip(&all) {
+    for Figures { of, records_per_second, reads_per_second, .. } in &all {
         let megabytes = |records: u64| megabytes(records * u64::from(args.record_bytes));
         let (written, read) = (megabytes(*records_per_second), megabytes(*reads_per_second));
-        println!("{partitions:>13} partitions  written {records_per_second} records/s, {written} MB/s   read {reads_per_second} records/s, {read} MB/s");
+        println!("{of:>24}  written {records_per_second} records/s, {written} MB/s   read {reads_per_second} records/s, {read} MB/s");
     }
     println!("values written in all {} MB; most memory this process ever had {}", megabytes(written_bytes), peak_memory());
     Ok(())
+}
+
+/// Still without a figure: each number of partitions on each log.
+fn figures(args: &MeasureArgs) -> Vec<Figures> {
+    let of = |partitions: u32, on_kafka: bool| {
+        let of = format!("{}{partitions} partitions", if on_kafka { "Kafka, " } else { "" });
+        Figures { of, partitions, on_kafka, ack_us: histogram(), records_per_second: 0, reads_per_second: 0 }
+    };
+    let logs = if args.kafka.is_some() { &[false, true][..] } else { &[false] };
+    args.partitions.iter().flat_map(|partitions| logs.iter().map(move |on_kafka| of(*partitions, *on_kafka))).collect()
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -121,27 +144,41 @@ fn quantiles(us: &Histogram<u64>) -> String {
 }
 
 /// What one measurement gave.
-struct Measured {
+pub struct Measured {
     ack_us: Histogram<u64>,
     records_per_second: u64,
     reads_per_second: u64,
     written_bytes: u64,
 }
 
-async fn measure(args: &MeasureArgs, place: &Path, partitions: u32, sync_us: &mut Histogram<u64>) -> Result<Measured> {
+async fn on_embedded_log(args: &MeasureArgs, partitions: u32, sync_us: &mut Histogram<u64>) -> Result<Measured> {
+    let place = args.dir.join(format!("exchange-measure-{}", std::process::id()));
+    std::fs::create_dir_all(&place).with_context(|| format!("--dir {}", args.dir.display()))?;
+    let measured = in_place(args, &place, partitions, sync_us).await;
+    std::fs::remove_dir_all(&place).with_context(|| place.display().to_string())?;
+    measured
+}
+
+async fn in_place(args: &MeasureArgs, place: &Path, partitions: u32, sync_us: &mut Histogram<u64>) -> Result<Measured> {
     time_syncs(place, sync_us).context("timing the disk's own sync")?;
     let directory = place.join("log");
     let disk: Arc<dyn Disk> =
         if args.plain { Arc::new(RealDisk::open(&directory)?) } else { Arc::new(JournalDisk::open(&directory, JournalConfig::default())?) };
     let log = Log::start("127.0.0.1:0", disk, args.fsync, &nobody()).await?;
-    let client = visitor(&log.address);
-    let topic = topic(&client, partitions).await?;
-    let ack_us = open_loop(args, &client, &topic).await?;
-    let (records_per_second, acked) = closed_loop(args, &client, &topic).await?;
-    let written = acked + args.rate * args.seconds;
-    let reads_per_second = read_again(&client, &topic, written).await?;
+    let spec = TopicSpec { name: "measure".to_owned(), partitions, replication: 1, min_isr: 1, compacted: false };
+    let measured = through(args, &visitor(&log.address), spec).await?;
     log.stopper.stop();
     log.host.await.context("the log's task")?.context("the log")?;
+    Ok(measured)
+}
+
+/// The measurement itself, on a new topic, whatever the log is.
+pub async fn through(args: &MeasureArgs, client: &impl LogPort, spec: TopicSpec) -> Result<Measured> {
+    let topic = topic(client, spec).await?;
+    let ack_us = open_loop(args, client, &topic).await?;
+    let (records_per_second, acked) = closed_loop(args, client, &topic).await?;
+    let written = acked + args.rate * args.seconds;
+    let reads_per_second = read_again(client, &topic, written).await?;
     Ok(Measured { ack_us, records_per_second, reads_per_second, written_bytes: written * u64::from(args.record_bytes) })
 }
 
@@ -160,11 +197,10 @@ fn time_syncs(place: &Path, sync_us: &mut Histogram<u64>) -> Result<()> {
     Ok(())
 }
 
-async fn topic(client: &Native, partitions: u32) -> Result<TopicInfo> {
-    let spec = TopicSpec { name: "measure".to_owned(), partitions, replication: 1, min_isr: 1, compacted: false };
-    let deadline_ms = monotonic_ms() + ACK_MS;
+async fn topic(client: &impl LogPort, spec: TopicSpec) -> Result<TopicInfo> {
+    let (name, deadline_ms) = (spec.name.clone(), monotonic_ms() + ACK_MS);
     let created = client.create_topics(vec![spec], deadline_ms).await;
-    match client.topics(&["measure"], deadline_ms).await {
+    match client.topics(&[&name], deadline_ms).await {
         Outcome::Done(mut topics) => Ok(topics.remove(0)),
         Outcome::NotDone(reason) | Outcome::Unknown(reason) => bail!("{reason} ({created:?})"),
     }
@@ -175,7 +211,7 @@ fn record(args: &MeasureArgs) -> Record {
 }
 
 /// Every record at its time. The first tenth warms up.
-async fn open_loop(args: &MeasureArgs, client: &Native, topic: &TopicInfo) -> Result<Histogram<u64>> {
+async fn open_loop(args: &MeasureArgs, client: &impl LogPort, topic: &TopicInfo) -> Result<Histogram<u64>> {
     let count = args.rate * args.seconds;
     let mut producer = client.producer().await?;
     let (acked_in, mut acked) = mpsc::unbounded_channel();
@@ -208,7 +244,7 @@ async fn open_loop(args: &MeasureArgs, client: &Native, topic: &TopicInfo) -> Re
 }
 
 /// As many as are acknowledged with a bounded number in flight.
-async fn closed_loop(args: &MeasureArgs, client: &Native, topic: &TopicInfo) -> Result<(u64, u64)> {
+async fn closed_loop(args: &MeasureArgs, client: &impl LogPort, topic: &TopicInfo) -> Result<(u64, u64)> {
     let mut producer = client.producer().await?;
     let mut in_flight: VecDeque<SendTicket> = VecDeque::new();
     let (start_us, mut acked) = (monotonic_us(), 0u64);
@@ -229,7 +265,7 @@ async fn closed_loop(args: &MeasureArgs, client: &Native, topic: &TopicInfo) -> 
 }
 
 /// Every partition from its start.
-async fn read_again(client: &Native, topic: &TopicInfo, written: u64) -> Result<u64> {
+async fn read_again(client: &impl LogPort, topic: &TopicInfo, written: u64) -> Result<u64> {
     let from = (0..topic.partitions).map(|partition| (topic.tp(partition), Position::START)).collect();
     let mut reader = client.read(Subscription::Assigned(from), Isolation::ReadUncommitted).await?;
     let (start_us, mut read) = (monotonic_us(), 0);

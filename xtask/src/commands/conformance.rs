@@ -1,5 +1,6 @@
 //! `cargo xtask conformance`: the log port's contract on every implementation of it. The same bodies, the same judge.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 
 use anyhow::Result;
@@ -19,8 +20,8 @@ pub const COMMAND: Command = Command {
         ("what differs from log to log, as heard in a run", "cargo xtask conformance --log embedded|sim|rdkafka|krafka [--version 3.9|4] --write"),
         ("planted brokers, each of which breaks it", "cargo xtask conformance --log sim --planted [NAME…]"),
         ("kill -9 of the log amid producers and consumers", "cargo xtask conformance --log embedded --kills N"),
-        ("two builds of the exchange on one log", "cargo xtask conformance --log embedded --mixed"),
-        ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka --kills [--version 3.9|4]"),
+        ("two builds of the exchange on one log", "cargo xtask conformance --log embedded|rdkafka|krafka --mixed [--version 3.9|4]"),
+        ("20 times kill -9 of the exchange on a real Kafka", "cargo xtask conformance --log rdkafka|krafka --kills [--version 3.9|4]"),
     ],
     run,
 };
@@ -49,18 +50,14 @@ fn run(arguments: &[String]) -> Result<u8> {
             contract(process::cargo(), &[], &["--kills", count], None)
         }
         Some("embedded") if mixed => mixed_builds(),
-        Some(_) if mixed => Err(Usage("--mixed is for embedded".to_owned()).into()),
-        Some("sim" | "krafka") if kills => Err(Usage("--kills is for embedded and rdkafka: a process is killed".to_owned()).into()),
+        Some("sim") if kills || mixed => Err(Usage("--kills and --mixed are not for sim: they kill processes".to_owned()).into()),
         Some("embedded") => native(process::cargo(), &[], only, "20", write.then_some("embedded")),
         Some("sim") => native(World::Madsim.cargo(), &["--profile", "simulation"], only, "7", write.then_some("sim")),
-        Some("rdkafka") => match lacks_kafka() {
-            None if kills => kills_on_kafka(version),
-            None => kafka("rdkafka", version, only, write),
+        Some(client @ ("rdkafka" | "krafka")) => match lacks_kafka(client) {
+            None if kills => exchange_on_kafka(client, version, "twenty_kills_on_kafka", None),
+            None if mixed => exchange_on_kafka(client, version, "two_builds_on_kafka", Some(&next_build(&["--features", client])?)),
+            None => kafka(client, version, only, write),
             Some(what) => skipped(&what),
-        },
-        Some("krafka") => match missing() {
-            None => kafka("krafka", version, only, write),
-            Some(what) => skipped(what),
         },
         other => Err(Usage(format!("--log is embedded, sim, rdkafka or krafka, not `{}`", other.unwrap_or_default())).into()),
     }
@@ -93,23 +90,30 @@ fn judge(test: &mut std::process::Command, record: Option<&str>) -> Result<u8> {
     Ok(code)
 }
 
-/// This tree's exchange, and the one that a patch makes of it, on one log.
-pub fn mixed_builds() -> Result<u8> {
+/// The exchange that a patch makes of this tree.
+fn next_build(features: &[&str]) -> Result<PathBuf> {
     let root = tree::root();
     let scratch = Scratch::of(&root);
     scratch.plant(&root.join(plant::NEXT_BUILD))?;
     let mut build = process::cargo();
-    process::run(build.current_dir(&scratch.tree).args(["build", "--quiet", "--package", "lockstep-exchange", "--target-dir"]).arg(&scratch.target))?;
-    let mut test = process::cargo();
-    test.current_dir(&root).args(["test", "--quiet", "--package", "lockstep-exchange", "--test", "end_to_end", "--", "two_builds"]);
-    process::code(test.env("LOCKSTEP_NEXT_BUILD", scratch.target.join("debug/exchange")))
+    build.current_dir(&scratch.tree).args(["build", "--quiet", "--package", "lockstep-exchange"]).args(features).arg("--target-dir").arg(&scratch.target);
+    process::run(&mut build)?;
+    Ok(scratch.target.join("debug/exchange"))
 }
 
-/// The exchange keeps its topics' names: it needs a cluster with nothing on it.
-fn kills_on_kafka(version: Version) -> Result<u8> {
+/// This tree's exchange and the next one on one embedded log.
+pub fn mixed_builds() -> Result<u8> {
+    let next = next_build(&[])?;
+    let mut test = process::cargo();
+    test.current_dir(tree::root()).args(["test", "--quiet", "--package", "lockstep-exchange", "--test", "end_to_end", "--", "two_builds"]);
+    process::code(test.env("LOCKSTEP_NEXT_BUILD", next))
+}
+
+/// One of the exchange's own tests. The exchange keeps its topics' names: it needs a cluster with nothing on it.
+fn exchange_on_kafka(client: &str, version: Version, only: &str, next: Option<&Path>) -> Result<u8> {
     let test = || {
         let mut cargo = process::cargo();
-        let what = ["--package", "lockstep-exchange", "--features", "rdkafka", "--test", "end_to_end"];
+        let what = ["--package", "lockstep-exchange", "--features", client, "--test", "end_to_end"];
         cargo.current_dir(tree::root()).args(["test", "--quiet"]).args(what);
         cargo
     };
@@ -117,7 +121,12 @@ fn kills_on_kafka(version: Version) -> Result<u8> {
     let cluster = Cluster::at(version);
     cluster.down()?;
     cluster.up()?;
-    let code = process::code(test().args(["--", "--nocapture", "on_kafka"]).env("LOCKSTEP_KAFKA_BROKERS", Cluster::bootstrap()));
+    let mut test = test();
+    test.args(["--", "--nocapture", only]).env("LOCKSTEP_KAFKA_BROKERS", Cluster::bootstrap()).env("LOCKSTEP_KAFKA_CLIENT", client);
+    if let Some(next) = next {
+        test.env("LOCKSTEP_NEXT_BUILD", next);
+    }
+    let code = process::code(&mut test);
     cluster.down()?;
     code
 }
@@ -132,8 +141,9 @@ pub fn lacks_build() -> Option<String> {
 }
 
 /// What it lacks to run the contract on Apache Kafka.
-fn lacks_kafka() -> Option<String> {
-    lacks_build().or_else(|| missing().map(str::to_owned))
+fn lacks_kafka(client: &str) -> Option<String> {
+    let library = if client == "rdkafka" { lacks_build() } else { None };
+    library.or_else(|| missing().map(str::to_owned))
 }
 
 /// Rounds of faults over the workload: twenty of each kind.
@@ -142,31 +152,37 @@ const ROUNDS: &str = "20";
 /// Apache Kafka through `client`, which is the name of a feature as well. A cluster that ran before is left running; one started here is stopped, whatever
 /// came out. `LOCKSTEP_ROUNDS` rounds of faults, else all.
 fn kafka(client: &str, version: Version, only: Option<&str>, write: bool) -> Result<u8> {
-    let test = || {
-        let mut cargo = process::cargo();
-        let what = ["--package", "lockstep-adapters", "--features", client, "--test", "conformance"];
-        cargo.current_dir(tree::root()).args(["test", "--quiet"]).args(what);
-        cargo
-    };
     let cluster = Cluster::at(version);
     let ran = cluster.is_running();
     // Built before the cluster is started: both at once are slow.
-    process::run(test().arg("--no-run"))?;
+    process::run(contract_of(client).arg("--no-run"))?;
     cluster.up()?;
-    let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
-    let mut cargo = test();
-    if finds("gdb") {
-        cargo.args(["--config", UNDER_GDB]);
-    }
     let rounds = std::env::var("LOCKSTEP_ROUNDS").unwrap_or_else(|_| ROUNDS.to_owned());
-    cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full());
-    cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client);
     let record = format!("{client}-{}", version.full());
-    let code = judge(cargo.arg("--").args(only), write.then_some(&record));
+    let code = judge(on_cluster(client, version, &rounds)?.arg("--").args(only), write.then_some(&record));
     if !ran {
         cluster.down()?;
     }
     code
+}
+
+fn contract_of(client: &str) -> Process {
+    let mut cargo = process::cargo();
+    let what = ["--package", "lockstep-adapters", "--features", client, "--test", "conformance"];
+    cargo.current_dir(tree::root()).args(["test", "--quiet"]).args(what);
+    cargo
+}
+
+/// On the cluster of this version, which runs.
+fn on_cluster(client: &str, version: Version, rounds: &str) -> Result<Process> {
+    let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
+    let mut cargo = contract_of(client);
+    if finds("gdb") {
+        cargo.args(["--config", UNDER_GDB]);
+    }
+    cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full());
+    cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client);
+    Ok(cargo)
 }
 
 /// librdkafka is C: where there is a gdb, a crash of it is told with the stacks of all threads. (Rust ignores the signal of a closed pipe.)

@@ -55,6 +55,8 @@ pub fn fetch(home: &Path, version: Version) -> Result<PathBuf> {
     std::fs::write(&pom_file, pom(version))?;
     let mut maven = Command::new("mvn");
     maven.args(["--quiet", "--batch-mode", "--file"]).arg(&pom_file).args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    // A network that swallows everything is told in a minute or two, not in half an hour.
+    maven.args(["-Daether.connector.connectTimeout=10000", "-Daether.connector.requestTimeout=60000"]);
     process::run(maven.arg(format!("-DoutputDirectory={}", libs.display()))).context("Maven could not fetch Kafka's jars: is the network there?")?;
     std::fs::write(&whole, "")?;
     Ok(libs)

@@ -6,8 +6,8 @@ mod deposits;
 mod disk_full;
 mod foreign_records;
 mod inspection;
-#[cfg(feature = "rdkafka")]
-mod kafka_kills;
+#[cfg(any(feature = "rdkafka", feature = "krafka"))]
+mod kafka;
 mod kill_nine;
 mod lobster_flow;
 mod log_kills;

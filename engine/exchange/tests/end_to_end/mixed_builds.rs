@@ -1,5 +1,5 @@
 //! Two builds of the same services on one log, in turns and at the same time: the one of today, and one to come that knows a younger version of the frames.
-//! `cargo xtask conformance --log embedded --mixed` makes the other one, and tells where it is (`LOCKSTEP_NEXT_BUILD`).
+//! `cargo xtask conformance --log embedded|rdkafka|krafka --mixed` makes the other one, and tells where it is (`LOCKSTEP_NEXT_BUILD`).
 //!
 //! A younger build writes the elder version as long as an elder build may read: so the two live together, and either may be killed at any time. Told to
 //! write the younger version, it reads what was written before; an elder build that meets such a frame stops there, says why, and loses nothing.
@@ -14,6 +14,7 @@ use runtime::task::stop_channel;
 use services::account::AccountService;
 use services::matching_engine::MatchingService;
 use services::runner::{Service, TransactConfig, transact};
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use wire::Side;
 const KILLS: u64 = 6;
 
 /// How long it may say nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A member of this build, in the groups of the exchange's own, for as long as the test goes on.
 fn join<S: Service + Clone>(log: impl LogPort, service: S) {
@@ -42,7 +43,7 @@ fn join<S: Service + Clone>(log: impl LogPort, service: S) {
 }
 
 /// The same command, of the other build.
-fn of_build(path: &std::ffi::OsStr, command: &Command) -> Command {
+fn of_build(path: &OsStr, command: &Command) -> Command {
     let mut other = Command::new(path);
     other.args(command.get_args());
     other
@@ -68,14 +69,25 @@ fn until_it_says(mut command: Command, what: &str) -> Child {
     child
 }
 
+/// The other build's exchange.
+pub fn next_build() -> Option<OsString> {
+    let next = std::env::var_os("LOCKSTEP_NEXT_BUILD");
+    if next.is_none() {
+        println!("no other build: `cargo xtask conformance --log embedded|rdkafka|krafka --mixed` makes one");
+    }
+    next
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_builds_live_together_and_the_elder_refuses_a_younger_frame() {
-    let Some(next) = std::env::var_os("LOCKSTEP_NEXT_BUILD") else {
-        println!("no other build: `cargo xtask conformance --log embedded --mixed` makes one");
-        return;
-    };
+    let Some(next) = next_build() else { return };
     let place = Place::new();
     let log = |name: &str| Native::new(ClientConfig::new(name, [place.log.clone()]), Arc::new(Silent));
+    two_builds(&place, &next, log, || place.up()).await;
+}
+
+/// `log`: a client of it, by its name; `up`: the command that starts today's exchange of this place.
+pub async fn two_builds<L: LogPort>(place: &Place, next: &OsStr, log: impl Fn(&str) -> L, up: impl Fn() -> Command) {
     let members = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
     let together = members.enter();
     join(log("account-9"), AccountService);
@@ -83,13 +95,13 @@ async fn two_builds_live_together_and_the_elder_refuses_a_younger_frame() {
     join(log("matching_engine-9"), MatchingService::fast(1 << 20, 1 << 18));
     drop(together);
     let lives = AtomicU64::new(0);
-    let in_turns = || if lives.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { of_build(&next, &place.up()) } else { place.up() };
-    nothing_is_lost_or_done_twice(&place, KILLS, &log("check"), in_turns).await;
+    let in_turns = || if lives.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { of_build(next, &up()) } else { up() };
+    nothing_is_lost_or_done_twice(place, KILLS, &log("check"), in_turns).await;
     assert!(lives.into_inner() > KILLS, "each had its turns");
     members.shutdown_background();
 
     // Now the younger build alone, and its own frames, behind those of both.
-    let mut younger = of_build(&next, &place.up());
+    let mut younger = of_build(next, &up());
     younger.env("EXCHANGE_FRAMES", "2");
     let exchange = Exchange::spawn(younger);
     let (mut buyer, mut seller) = (client(&place.http, 1), client(&place.http, 2));
@@ -99,12 +111,12 @@ async fn two_builds_live_together_and_the_elder_refuses_a_younger_frame() {
     exchange.stop();
 
     // The elder one comes back: it reads up to the first of them, and no further.
-    let mut elder = until_it_says(place.up(), "a frame of version 2, written by a newer build: this build reads versions 1 to 1");
+    let mut elder = until_it_says(up(), "a frame of version 2, written by a newer build: this build reads versions 1 to 1");
     elder.kill().expect("it runs");
     elder.wait().expect("it was our child");
 
     // Nothing was lost by it.
-    let exchange = Exchange::spawn(of_build(&next, &place.up()));
+    let exchange = Exchange::spawn(of_build(next, &up()));
     assert_eq!(until_executed(&mut buyer, "younger-buy", 7).await.status, "FILLED");
     assert_eq!(until_executed(&mut seller, "younger-sell", 7).await.status, "FILLED");
     until_told(&mut buyer, Call::Place(&limit("last-buy", Side::Buy, 10_000, 3))).await.expect("taken");

@@ -27,7 +27,7 @@ pub async fn a_group_goes_on_where_it_committed<B: Bench>(bench: Arc<B>) {
     worker.until("all of it", |worker| worker.values.len() == 20).await;
     assert!(worker.from.iter().all(|(_, start)| *start == StartPoint::Nothing), "{:?}", worker.from);
     assert_eq!(sorted(worker.values.clone()), wanted(0..20));
-    assert_eq!(worker.try_commit().await, Outcome::Done(()));
+    assert_eq!(worker.try_commit(PATIENCE_MS).await, Outcome::Done(()));
     assert_eq!(committed(&log, topic.tp(0), &group).await, Some(Next(10)));
     worker.reader.leave().await;
     fill(&log, &topic, 20..30).await;
@@ -52,7 +52,7 @@ pub async fn partitions_move_to_who_joins_and_back_from_who_leaves<B: Bench>(ben
     let filling = spawn_fill(&log, &topic, 40..60);
     both(&mut first, &mut second, "a half each", |first, second| (first.values.len(), second.values.len()) == (50, 10)).await;
     filling.await.expect("it wrote");
-    assert_eq!(second.try_commit().await, Outcome::Done(()));
+    assert_eq!(second.try_commit(PATIENCE_MS).await, Outcome::Done(()));
     second.reader.leave().await;
     first.until("alone again", |worker| worker.leases.len() == 4).await;
     let filling = spawn_fill(&log, &topic, 60..80);
@@ -77,24 +77,27 @@ async fn both<L: LogPort>(first: &mut Worker<L>, second: &mut Worker<L>, what: &
     }
 }
 
+/// Of a member that is to be put out; longer than a busy machine keeps one from polling that is not.
+const STALL_MS: u32 = 6_000;
+
 pub async fn a_member_that_stalls_loses_its_partitions<B: Bench>(bench: Arc<B>) {
     let (log, topic) = began(&*bench, 2).await;
     let group = bench.fresh("group");
     fill(&log, &topic, 0..10).await;
-    let quick = bench.client(Client { session_timeout_ms: Some(1_500), ..Client::default() });
+    let quick = bench.client(Client { session_timeout_ms: Some(STALL_MS), ..Client::default() });
     found(&quick, &topic.name).await;
     let mut silent = Worker::join(&quick, &group, &topic, None).await;
     silent.until("alone", |worker| worker.leases.len() == 2 && worker.values.len() == 10).await;
     let read = silent.positions.clone();
     // It asks for nothing any more: it leaves by itself (A52).
-    sleep(Duration::from_millis(3_000)).await;
+    sleep(Duration::from_millis(u64::from(STALL_MS) + 2_000)).await;
     let mut heir = Worker::join(&log, &group, &topic, None).await;
     heir.until("heir of all", |worker| worker.leases.len() == 2 && worker.values.len() == 10).await;
     let (tp, position) = read.first_key_value().expect("it read something");
-    let late = silent.reader.commit(silent.leases[tp].proof(), &[(*tp, *position)], soon(5_000)).await;
+    let late = silent.reader.commit(silent.leases[tp].proof(), &[(*tp, *position)], soon(PATIENCE_MS)).await;
     assert!(matches!(late, Outcome::NotDone(Reason::Answered(ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration))), "a former owner: {late:?}");
     assert_eq!(committed(&log, *tp, &group).await, None, "it committed nothing");
-    assert_eq!(heir.try_commit().await, Outcome::Done(()));
+    assert_eq!(heir.try_commit(PATIENCE_MS).await, Outcome::Done(()));
     assert_eq!(committed(&log, *tp, &group).await, Some(position.next));
     silent.until("told of its loss", |worker| worker.lost.len() == 2).await;
 }
@@ -114,10 +117,10 @@ pub async fn a_lease_of_an_older_generation_commits_nothing<B: Bench>(bench: Arc
     let stale = &old[tp];
     assert!(stale.generation < lease.generation);
     let position = Position { next: Next(3), epoch: None };
-    let refused = first.reader.commit(stale.proof(), &[(*tp, position)], soon(5_000)).await;
+    let refused = first.reader.commit(stale.proof(), &[(*tp, position)], soon(PATIENCE_MS)).await;
     assert!(matches!(refused, Outcome::NotDone(Reason::Answered(ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId))), "{refused:?}");
     assert_eq!(committed(&log, *tp, &group).await, None);
-    let taken = first.reader.commit(lease.proof(), &[(*tp, position)], soon(5_000)).await;
+    let taken = first.reader.commit(lease.proof(), &[(*tp, position)], soon(PATIENCE_MS)).await;
     assert_eq!(taken, Outcome::Done(()));
     assert_eq!(committed(&log, *tp, &group).await, Some(Next(3)));
 }
@@ -126,17 +129,15 @@ pub async fn a_static_member_s_next_life_takes_over_at_once<B: Bench>(bench: Arc
     let (log, topic) = began(&*bench, 2).await;
     let group = bench.fresh("group");
     fill(&log, &topic, 0..10).await;
-    // A session that would outlast this contract.
-    let patient = bench.client(Client { session_timeout_ms: Some(30_000), ..Client::default() });
+    // A session that outlasts all patience: who waited for its end would be seen.
+    let patient = bench.client(Client { session_timeout_ms: Some(3 * PATIENCE_MS as u32), ..Client::default() });
     found(&patient, &topic.name).await;
     let mut life = Worker::join(&patient, &group, &topic, Some("worker-1")).await;
     life.until("alone", |worker| worker.leases.len() == 2 && worker.values.len() == 10).await;
-    assert_eq!(life.try_commit().await, Outcome::Done(()));
+    assert_eq!(life.try_commit(PATIENCE_MS).await, Outcome::Done(()));
     drop(life);
-    let begin_ms = monotonic_ms();
     let mut next = Worker::join(&patient, &group, &topic, Some("worker-1")).await;
     next.until("its next life", |worker| worker.leases.len() == 2).await;
-    assert!(monotonic_ms() - begin_ms < 20_000, "it waited for the session of its former life");
     assert!(next.from.iter().all(|(_, start)| matches!(start, StartPoint::Committed(_))), "{:?}", next.from);
 }
 

@@ -84,7 +84,7 @@ pub async fn a_send_that_nobody_answers_is_unknown_and_stops_its_partition<B: Be
     let tp = topic.tp(0);
     assert!(matches!(producer.send(tp, record("value 0"), soon(PATIENCE_MS)).outcome().await, Outcome::Done(_)));
     bench.swallow_answers().await;
-    let tickets: Vec<_> = (1..4).map(|n| producer.send(tp, record(format!("value {n}")), soon(4_000))).collect();
+    let tickets: Vec<_> = (1..4).map(|n| producer.send(tp, record(format!("value {n}")), soon(10_000))).collect();
     for (n, ticket) in tickets.into_iter().enumerate() {
         let outcome = ticket.outcome().await;
         assert!(matches!(outcome, Outcome::Unknown(_)), "{n}: they had left: {outcome:?}");

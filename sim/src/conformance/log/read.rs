@@ -111,7 +111,7 @@ pub async fn a_position_behind_a_younger_leader_s_marker_is_no_truncation<B: Ben
     }
     bench.kill(1).await;
     bench.restart(1).await;
-    let mut tx = log.tx_session(&bench.fresh("id"), 5_000, soon(PATIENCE_MS)).await.expect("a session").begin();
+    let mut tx = log.tx_session(&bench.fresh("id"), 60_000, soon(PATIENCE_MS)).await.expect("a session").begin();
     for tp in &tps {
         let outcome = tx.send(*tp, record("aborted")).outcome().await;
         assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");

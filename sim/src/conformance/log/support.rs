@@ -10,8 +10,11 @@ use runtime::time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Long enough for anything that should happen.
-pub const PATIENCE_MS: u64 = 30_000;
+/// Long enough for anything that should happen, on a machine that does other things: a ceiling and no measure.
+pub const PATIENCE_MS: u64 = 180_000;
+
+/// Of the commit that a member makes of what is asked back: below what its group gives it ([`super::Bench::client`]).
+const LAST_COMMIT_MS: u64 = 20_000;
 
 /// A deadline.
 pub fn soon(ms: u64) -> u64 {
@@ -138,6 +141,8 @@ pub struct Worker<L: LogPort> {
     pub revoked: BTreeSet<Tp>,
     pub fatal: Option<::log::Reason>,
     pub assignments: u32,
+    /// Longest for the commit of what is asked back.
+    pub last_commit_ms: u64,
 }
 
 impl<L: LogPort> Worker<L> {
@@ -154,6 +159,7 @@ impl<L: LogPort> Worker<L> {
             revoked: BTreeSet::new(),
             fatal: None,
             assignments: 0,
+            last_commit_ms: LAST_COMMIT_MS,
         }
     }
 
@@ -163,7 +169,7 @@ impl<L: LogPort> Worker<L> {
             ConsumerEvent::Assigned { leases, from } => self.assigned(leases, from),
             ConsumerEvent::Revoking { tps, .. } => {
                 // One that hears of it late may have been put out already: then this is refused.
-                let _ = self.try_commit().await;
+                let _ = self.try_commit(self.last_commit_ms).await;
                 self.drop_all(&tps);
                 self.revoked.extend(&tps);
                 self.reader.revoked(&tps);
@@ -206,10 +212,10 @@ impl<L: LogPort> Worker<L> {
     }
 
     /// Commits what was read.
-    pub async fn try_commit(&mut self) -> Outcome<()> {
+    pub async fn try_commit(&mut self, wait_ms: u64) -> Outcome<()> {
         let positions: Vec<(Tp, Position)> = std::mem::take(&mut self.positions).into_iter().collect();
         match positions.first() {
-            Some((tp, _)) => self.reader.commit(self.leases[tp].proof(), &positions, soon(5_000)).await,
+            Some((tp, _)) => self.reader.commit(self.leases[tp].proof(), &positions, soon(wait_ms)).await,
             None => Outcome::Done(()),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub async fn an_unknown_topic_is_told<B: Bench>(bench: Arc<B>) {
     let log = bench.client(Client::default());
     let name = bench.fresh("nobody-made-this");
-    let outcome = log.topics(&[&name], soon(2_000)).await;
+    let outcome = log.topics(&[&name], soon(10_000)).await;
     assert_eq!(outcome, Outcome::NotDone(Reason::Answered(ErrorCode::UnknownTopicOrPartition)));
 }
 

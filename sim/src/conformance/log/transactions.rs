@@ -7,7 +7,11 @@ use runtime::time::sleep;
 use std::sync::Arc;
 use std::time::Duration;
 
-const TIMEOUT_MS: u32 = 5_000;
+/// Of a transaction that is not to run into it, however slow the machine is.
+const TIMEOUT_MS: u32 = 60_000;
+
+/// Until what was asked has been heard, though nobody says so.
+const HEARD_MS: u64 = 10_000;
 
 async fn session<L: LogPort>(log: &L, id: &str) -> L::Session {
     log.tx_session(id, TIMEOUT_MS, soon(PATIENCE_MS)).await.expect("a session")
@@ -117,7 +121,7 @@ pub async fn a_commit_that_nobody_answers_is_in_doubt<B: Bench>(bench: Arc<B>) {
     let mut tx = session(&log, &id).await.begin();
     assert!(matches!(tx.send(topic.tp(0), record("in doubt")).outcome().await, Outcome::Done(_)));
     bench.swallow_answers().await;
-    let end = tx.commit(soon(2_000)).await;
+    let end = tx.commit(soon(HEARD_MS)).await;
     bench.pass_answers().await;
     assert!(matches!(end, TxEnd::InDoubt(_)), "{}", ended(&end));
     // The next session waits it out; then there is no doubt. The commit was heard, but for the answer.
@@ -128,7 +132,7 @@ pub async fn a_commit_that_nobody_answers_is_in_doubt<B: Bench>(bench: Arc<B>) {
     assert!(matches!(tx.send(topic.tp(0), record("with a position")).outcome().await, Outcome::Done(_)));
     tx.consumed(lease.proof(), &[(lease.tp, Position { next: Next(1), epoch: None })]);
     bench.swallow_answers().await;
-    let end = tx.commit(soon(2_000)).await;
+    let end = tx.commit(soon(HEARD_MS)).await;
     bench.pass_answers().await;
     assert!(matches!(end, TxEnd::InDoubt(_)), "{}", ended(&end));
     commit_one(&plain, &id, &topic, "last").await;
@@ -151,7 +155,7 @@ pub async fn a_transaction_beyond_its_timeout_is_fenced<B: Bench>(bench: Arc<B>)
     let (log, topic) = began(&*bench, 1).await;
     let id = bench.fresh("id");
     // Longer than a send takes on a busy machine.
-    let slow = log.tx_session(&id, 5_000, soon(PATIENCE_MS)).await.expect("a session");
+    let slow = log.tx_session(&id, 15_000, soon(PATIENCE_MS)).await.expect("a session");
     let mut tx = slow.begin();
     assert!(matches!(tx.send(topic.tp(0), record("too slow")).outcome().await, Outcome::Done(_)));
     let by_ms = soon(PATIENCE_MS);
@@ -172,7 +176,7 @@ pub async fn an_empty_transaction_asks_nobody<B: Bench>(bench: Arc<B>) {
     let log = bench.client(Client { proxied: true, ..Client::default() });
     let open = session(&log, &bench.fresh("id")).await.begin();
     bench.swallow_answers().await;
-    let end = open.commit(soon(1_000)).await;
+    let end = open.commit(soon(PATIENCE_MS)).await;
     bench.pass_answers().await;
     assert!(matches!(end, TxEnd::Committed(_)), "{}", ended(&end));
 }

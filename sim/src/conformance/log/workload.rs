@@ -1,7 +1,7 @@
 //! Producers, transactions and group members while faults fly, judged by what the log says in the end.
 
 use super::judged::{Operation, Told, judge};
-use super::support::{PATIENCE_MS, Worker, committed, end, found, read_all, record, settled, soon, text};
+use super::support::{Worker, committed, end, found, read_all, record, settled, soon, text};
 use super::{Bench, Client, Load, nemesis};
 use ::log::{Isolation, LogPort, Outcome, Producer, Tp, Tx, TxEnd, TxSession};
 use runtime::task::{JoinHandle, Stop, spawn, stop_channel};
@@ -14,6 +14,10 @@ const PARTITIONS: u32 = 4;
 /// Each has a plain producer and a transactional one.
 const WRITERS: u32 = 2;
 const CONSUMERS: u32 = 4;
+/// Longest that a writer waits for a session before it asks anew.
+const SESSION_MS: u64 = 30_000;
+/// The same for a commit of a reader.
+const COMMIT_MS: u64 = 5_000;
 
 pub async fn nothing_acknowledged_is_lost_or_doubled_while_faults_fly<B: Bench>(bench: Arc<B>) {
     let rounds = bench.load().rounds;
@@ -123,7 +127,7 @@ async fn transact<L: LogPort>(log: L, id: String, tps: Vec<Tp>, (writer, load): 
         }
         let session = match open.take() {
             Some(session) => session,
-            None => match log.tx_session(&id, 5_000, soon(PATIENCE_MS)).await {
+            None => match log.tx_session(&id, 5_000, soon(SESSION_MS)).await {
                 Ok(session) => session,
                 Err(_) => continue,
             },
@@ -152,17 +156,19 @@ async fn transact<L: LogPort>(log: L, id: String, tps: Vec<Tp>, (writer, load): 
     }
     // What is still open would hold the readers back.
     drop(open);
-    while log.tx_session(&id, 5_000, soon(PATIENCE_MS)).await.is_err() {}
+    while log.tx_session(&id, 5_000, soon(SESSION_MS)).await.is_err() {}
     operations
 }
 
 async fn consume<L: LogPort>(log: L, group: String, topic: ::log::TopicInfo, stop: Stop) -> Vec<String> {
     let mut worker = Worker::join(&log, &group, &topic, None).await;
+    // Answers are lost here, and it would stand still meanwhile.
+    worker.last_commit_ms = COMMIT_MS;
     while !stop.is_requested() {
         worker.turn(100).await;
         if worker.positions.len() == worker.leases.len() {
             // Refused or unknown, it reads again.
-            let _ = worker.try_commit().await;
+            let _ = worker.try_commit(COMMIT_MS).await;
         }
     }
     worker.values

@@ -119,7 +119,7 @@ async fn succession<B: Bench>(bench: &Arc<B>, elder: u32, tp: Tp, seen: i64) -> 
 /// One of them, until this one leads and has the end, or another asker has found one that does.
 async fn ask_on<B: Bench>(bench: Arc<B>, broker: u32, tp: Tp, seen: i64, found_it: Arc<Stopper>, stop: Stop) -> (u32, u32) {
     let by_ms = soon(PATIENCE_MS);
-    let (mut regressed, mut untold) = (0, 0);
+    let (mut regressed, mut untold, mut led) = (0, 0, false);
     while !stop.is_requested() {
         assert!(monotonic_ms() < by_ms, "the end that was seen comes back");
         let fetched = fetch(&*bench, broker, tp, seen).await;
@@ -134,12 +134,13 @@ async fn ask_on<B: Bench>(bench: Arc<B>, broker: u32, tp: Tp, seen: i64, found_i
             Err(ErrorCode::OffsetNotAvailable) => untold += 1,
             Err(why) => {
                 assert!(matches!(why, ErrorCode::NotLeaderOrFollower | ErrorCode::LeaderNotAvailable | ErrorCode::UnknownTopicOrPartition), "{why:?}");
+                led = false;
                 sleep(Duration::from_millis(1)).await;
                 continue;
             }
         }
-        // It began to lead between the two.
-        if fetched.error == Some(ErrorCode::NotLeaderOrFollower) {
+        // It led when it told the end. When it answered the fetch it led for certain only if it had told the end before that too.
+        if !std::mem::replace(&mut led, true) && fetched.error.is_some() {
             continue;
         }
         assert_eq!(fetched.error, None, "{seen} was seen, and is no error at a new leader that has {}", fetched.high_watermark);

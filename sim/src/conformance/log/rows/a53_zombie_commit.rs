@@ -18,8 +18,8 @@ pub(super) async fn join<B: Bench>(bench: &B, group: &str, member: &str) -> (Str
             group: group.to_owned(),
             member_id: member_id.clone(),
             instance_id: None,
-            session_timeout_ms: 20_000,
-            rebalance_timeout_ms: 20_000,
+            session_timeout_ms: 300_000,
+            rebalance_timeout_ms: 300_000,
             protocols: vec![(PROTOCOL.to_owned(), bytes::Bytes::from(format!("metadata of {member_id}")))],
         };
         match coordinator(bench, CoordinatorKind::Group, group, request).await {

@@ -114,13 +114,17 @@ impl Log {
         let listener = Listener::bind(listen).await.with_context(|| format!("--log-listen {listen}"))?;
         let address = listener.local_address();
         let nodes = BTreeMap::from([(broker::protocol::CONTROLLER, address.clone()), (NODE, address.clone())]);
-        // To the core it is a page cache either way: an interval is the disk's matter, and "always" that of what leaves the process.
-        let broker = Broker::new(BrokerConfig { fsync: FsyncPolicy::Never, segment_bytes: SEGMENT_BYTES, ..BrokerConfig::new(NODE, &address) });
+        // An interval is the disk's matter: to the core it is a page cache. So is "always" that of what leaves the process, where the disk keeps the order; on
+        // any other the core itself waits.
+        let is_always = fsync == Fsync::Always;
+        let withholds = is_always && disk.keeps_order();
+        let policy = if is_always && !withholds { FsyncPolicy::Always } else { FsyncPolicy::Never };
+        let broker = Broker::new(BrokerConfig { fsync: policy, segment_bytes: SEGMENT_BYTES, ..BrokerConfig::new(NODE, &address) });
         let controller = Controller::new(ControllerConfig::beside(NODE));
         let cores: Vec<(broker::NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
         let (stopper, stop) = stop_channel();
         let incarnation = runtime::rng::Rng::of_node("incarnation").next_u64();
-        let config = HostConfig { withholds: fsync == Fsync::Always, ..HostConfig::new(address.clone(), nodes) };
+        let config = HostConfig { withholds, ..HostConfig::new(address.clone(), nodes) };
         let host = Host::new(config, cores, disk, Arc::clone(observer), incarnation)?;
         let inside = host.inside();
         Ok(Log { address, stopper, host: runtime::task::spawn(host.serve(listener, stop)), inside })

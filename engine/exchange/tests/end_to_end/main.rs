@@ -11,6 +11,7 @@ mod kafka;
 mod kill_nine;
 mod lobster_flow;
 mod log_kills;
+mod measure;
 mod mixed_builds;
 mod process;
 mod start_and_stop;

@@ -98,6 +98,16 @@ fn checked_args<T: DeserializeOwned>(planned: &PlannedFault) -> T {
     args(planned).expect("a plan is checked before it is run")
 }
 
+/// Is there such a message, the `nth` from one node to another?
+fn message_between(from: &str, to: &str, nth: u64, terrain: &Terrain) -> Result<(), String> {
+    let known: Vec<String> = terrain.everybody().into_iter().chain(terrain.clients.iter().cloned()).collect();
+    match [("from", from), ("to", to)].into_iter().find(|(_, node)| !known.iter().any(|known| known == node)) {
+        Some((field, node)) => Err(format!("args.{field}: there is no node `{node}`")),
+        None if nth == 0 => Err("args.nth: the next is number 1".to_owned()),
+        None => Ok(()),
+    }
+}
+
 /// How a process goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

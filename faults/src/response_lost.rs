@@ -1,7 +1,7 @@
 //! An answer is lost after the request was executed, and its connection with it (F5): the asker does not know.
 
 use crate::model::{Effect, Terrain};
-use crate::{Drawn, Fault, checked_args};
+use crate::{Drawn, Fault, checked_args, message_between};
 use serde::{Deserialize, Serialize};
 use sim::runtime::BoxFuture;
 use sim::runtime::net::RESPONSE;
@@ -51,12 +51,7 @@ impl Fault for ResponseLost {
 
     fn check(&self, planned: &PlannedFault, terrain: &Terrain) -> Result<(), String> {
         let args = crate::args::<Args>(planned)?;
-        let known: Vec<String> = terrain.everybody().into_iter().chain(terrain.clients.iter().cloned()).collect();
-        match [("from", &args.from), ("to", &args.to)].into_iter().find(|(_, node)| !known.contains(node)) {
-            Some((field, node)) => Err(format!("args.{field}: there is no node `{node}`")),
-            None if args.nth == 0 => Err("args.nth: the next is number 1".to_owned()),
-            None => Ok(()),
-        }
+        message_between(&args.from, &args.to, args.nth, terrain)
     }
 
     fn effect(&self, _planned: &PlannedFault, _terrain: &Terrain) -> Effect {

@@ -62,12 +62,16 @@ pub fn is_refusal(number: i32) -> bool {
 
 /// Does it say that somebody else owns this transactional id?
 pub fn is_fence(number: i32) -> bool {
-    matches!(named(number), Some(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping))
+    named(number).is_some_and(fences)
+}
+
+fn fences(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping)
 }
 
 /// Was it told that a younger incarnation has its id?
 pub fn is_elder(why: &Reason) -> bool {
-    matches!(why, Reason::Answered(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch | ErrorCode::InvalidProducerIdMapping))
+    matches!(why, Reason::Answered(code) if fences(*code))
 }
 
 /// Does it say that a member's partitions are another's by now?

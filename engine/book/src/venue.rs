@@ -167,12 +167,7 @@ fn run<'a, B: Book>(
         if symbol_of(command) != symbol {
             return &commands[at..];
         }
-        reports.clear();
-        match &mut book {
-            Some((_, book)) => book.apply(command, reports),
-            None => reports.push(unlisted(command)),
-        }
-        said(command, reports);
+        step(book.as_deref_mut(), command, reports, unlisted, said);
     }
     &[]
 }

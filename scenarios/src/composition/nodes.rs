@@ -205,29 +205,25 @@ impl Exchange {
         world.add(ALL_IN_ONE, move |ctx| {
             let (this, parts) = (this.clone(), parts.clone());
             Box::pin(async move {
-                let config = HostConfig { withholds: true, ..this.host_config(&ctx, "9092") };
-                let ended = match Listener::bind(&config.listen).await {
-                    Ok(listener) => {
-                        let host =
-                            Host::new(config, this.both_cores(), ctx.disk.clone(), ctx.observer.clone(), ctx.incarnation).expect("a disk that can be listed");
-                        let inside = host.inside();
-                        for part in parts.into_iter().filter(|part| part.starts && !part.is_clock()) {
-                            let (ctx, inside) = (ctx.part(&part.name), inside.clone());
-                            let native = {
-                                let this = this.clone();
-                                move |ctx: &NodeCtx| this.native_by(ctx, Some(inside.clone()))
-                            };
-                            runtime::task::spawn(part.keep_running(this.clone(), ctx, native));
-                        }
-                        host.serve(listener, ctx.stop.clone()).await
-                    }
-                    Err(error) => Err(error),
-                };
+                let ended = this.all_in_one(&ctx, parts).await;
                 say(&ctx, ended.err().map_or("stopped".to_owned(), |error| error.to_string()));
             })
         });
         world.keep_order(ALL_IN_ONE, LOG_FILES);
         world.join(ALL_IN_ONE);
+    }
+
+    async fn all_in_one(self, ctx: &NodeCtx, parts: Vec<Part>) -> std::io::Result<()> {
+        let config = HostConfig { withholds: true, ..self.host_config(ctx, "9092") };
+        let listener = Listener::bind(&config.listen).await?;
+        let host = Host::new(config, self.both_cores(), ctx.disk.clone(), ctx.observer.clone(), ctx.incarnation)?;
+        for part in parts.into_iter().filter(|part| part.starts && !part.is_clock()) {
+            let (this, inside) = (self.clone(), host.inside());
+            let log = move |ctx: &NodeCtx| this.native_by(ctx, Some(inside.clone()));
+            let ctx = ctx.part(&part.name);
+            runtime::task::spawn(part.keep_running(self.clone(), ctx, log));
+        }
+        host.serve(listener, ctx.stop.clone()).await
     }
 
     fn host(&self, ctx: NodeCtx, port: &str, cores: Vec<(NodeId, Box<dyn Core>)>) -> BoxFuture<'static, ()> {

@@ -7,7 +7,8 @@
 //! # contract: a_lost_ack_makes_no_duplicate
 //! diff --git a/… b/…
 //! ```
-//! `expect-exit` may be left out: 10 (correctness) is meant; 11 is liveness. `contract`, of a broker's plant: which contract of the log breaks too. Other lines that start with `#` are for the reader.
+//! `expect-exit` may be left out: 10 (correctness) is meant; 11 is liveness. `contract`, of a broker's plant: which contract of the log breaks
+//! too. Other lines that start with `#` are for the reader.
 
 use std::path::{Path, PathBuf};
 

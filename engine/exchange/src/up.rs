@@ -2,8 +2,8 @@
 //!
 //! The embedded log (controller and one broker, synced before anybody outside hears of it unless told otherwise) serves loopback TCP, so that other
 //! processes of this machine reach it too; services are its clients like any other, by a way of their own: they act on what is written, and only what
-//! leaves the process (an answer, a row of the database) waits for the disk. Members are static: after a `kill -9` the next start takes their partitions over at once instead of waiting for
-//! sessions to end.
+//! leaves the process (an answer, a row of the database) waits for the disk. Members are static: after a `kill -9` the next start takes their partitions
+//! over at once instead of waiting for sessions to end.
 
 use crate::composition::{Fsync, LogArgs, Services, client};
 use crate::supervisor::Supervisor;

@@ -42,6 +42,9 @@ pub struct One {
     /// Writes the history even if the run passes.
     #[arg(long)]
     pub history: bool,
+    /// Prints the plan and runs nothing: edit it, and give it to `--plan`.
+    #[arg(long)]
+    pub print_plan: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -21,6 +21,10 @@ pub fn run(args: &One) -> u8 {
         Ok(plan) => plan,
         Err(error) => return usage(&error),
     };
+    if args.print_plan {
+        print!("{}", plan.to_text());
+        return 0;
+    }
     let begun = Instant::now();
     let judged = match judge_measured(&plan) {
         Ok(judged) => judged,

@@ -1,6 +1,6 @@
 //! Rows of the bus contract (`requirements.md` B, 4.2) at the log port, over real cores. KeyShared is a group over partitions, Failover a group on one
 //! partition, Exclusive and NonDurable are assigned reads, sticky ones assigned reads of declared partitions. What the exchange's own topics and frames have
-//! to do with it is in `bus_orders`; properties (B-24) and JSON (B-11) are the frames' and the edge's business.
+//! to do with it is in `bus_orders`; JSON (B-11) is the edge's business: `services::client`.
 
 mod support;
 

@@ -194,6 +194,8 @@ fn read<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Answer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_gateway::replies::AccountReply;
+    use std::collections::BTreeMap;
 
     #[test]
     fn what_is_unknown_and_what_is_not() {
@@ -210,5 +212,22 @@ mod tests {
         for (status, body, expected) in table {
             assert_eq!(read::<u32>(StatusCode::from_u16(status).expect("a status"), body.as_bytes()), expected, "{status} {body}");
         }
+    }
+
+    /// On the log a value is a frame of its topic; JSON is spoken at this edge alone. A newer gateway may say more than this client knows, and nobody who
+    /// names a type in a message makes one.
+    #[test]
+    fn b11_values_are_json_objects_unknown_fields_are_ignored_and_no_type_is_named_by_a_message() {
+        let reply = AccountReply::of(7, &[], &BTreeMap::new());
+        let mut value = serde_json::to_value(&reply).expect("a reply is plain values");
+        let fields = value.as_object_mut().expect("a value is a JSON object");
+        fields.insert("@class".into(), "java.lang.Runtime".into());
+        fields.insert("@type".into(), "OrderReply".into());
+        fields.insert("newer".into(), serde_json::json!({ "uid": 8 }));
+        assert_eq!(read(StatusCode::OK, value.to_string().as_bytes()), Answer::Done(reply));
+
+        value.as_object_mut().expect("it is still one").remove("uid");
+        assert_eq!(read::<AccountReply>(StatusCode::OK, value.to_string().as_bytes()), Answer::Unknown, "a field that is wanted is not made up");
+        assert_eq!(read::<AccountReply>(StatusCode::OK, b"[7]"), Answer::Unknown, "not an object");
     }
 }

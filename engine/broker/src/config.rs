@@ -77,6 +77,9 @@ pub struct BrokerConfig {
     pub controlled_shutdown_ms_max: u64,
     /// Who asks for a topic that does not exist makes it, with this shape (A70; Kafka's `auto.create.topics.enable`, on by default there). `None`: never.
     pub auto_create_topics: Option<TopicShape>,
+    /// Bytes a second that a connection of a client may write, and as many that it may read (A69; Kafka's `producer_byte_rate` and `consumer_byte_rate`).
+    /// `None`, as in Kafka: as many as it can.
+    pub client_bytes_per_s: Option<u64>,
     /// Of the coordinators this broker hosts.
     pub coordinator: CoordinatorConfig,
 }
@@ -110,6 +113,7 @@ impl BrokerConfig {
             producer_id_expiration_check_ms: 600_000,
             controlled_shutdown_ms_max: 3_000,
             auto_create_topics: None,
+            client_bytes_per_s: None,
             coordinator: CoordinatorConfig::default(),
         }
     }

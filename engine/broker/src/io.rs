@@ -81,6 +81,8 @@ pub enum Output {
     Reply { connection: u64, correlation: u32, response: Response, reads: Vec<(usize, String, u64, u32)> },
     /// No answer will come for this request (acks = 0): go on with the next of the connection.
     NoReply { connection: u64, correlation: u32 },
+    /// Read no further request of this connection for so long (A69). What was read before is served; what is owed is answered.
+    Mute { connection: u64, mute_ms: u64 },
     /// Ask another node. The host keeps one ordered connection per (core, node, lane); a broken one answers `None`. Every request is answered or
     /// answered `None` in the end: the core has no timeouts of its own for them.
     /// Lanes keep a long poll from delaying anything else (0: short requests, 1: fetch).

@@ -199,6 +199,10 @@ pub enum Note {
         epoch: i32,
         members: Vec<String>,
     },
+    /// Broker: a client was too fast and is not listened to for so long (A69).
+    Throttled {
+        mute_ms: u64,
+    },
 }
 
 /// What is in a batch, without saying it.
@@ -221,6 +225,7 @@ impl Note {
             Note::Appended { as_leader: true, .. } => "appended_locally",
             Note::Truncated { removed: 1.., .. } => "truncated_by_epoch",
             Note::DuplicateBatch { .. } => "duplicate_batch",
+            Note::Throttled { .. } => "throttled",
             Note::ProducerRefused { .. } => "producer_refused",
             Note::GenerationStarted { .. } => "generation_started",
             Note::GroupDivided { .. } => "group_divided",

@@ -109,6 +109,40 @@ async fn answers_of_a_connection_keep_the_order_of_its_requests() {
     hear(&running, |input| matches!(input, Input::Closed { .. }).then_some(())).await;
 }
 
+/// A69: the second request is on its way before the first is answered.
+#[tokio::test]
+async fn a_connection_that_is_muted_is_read_again_later_and_no_other_waits_for_it() {
+    let asked: Arc<Mutex<Vec<(u32, u64)>>> = Arc::default();
+    let seen = asked.clone();
+    let running = host(Arc::new(MemoryDisk::default()), move |now, input, out| {
+        if let Input::Request { connection, correlation, .. } = *input {
+            seen.lock().expect("no panic").push((correlation, now.monotonic_ms));
+            match correlation {
+                1 => out.push(Output::Mute { connection, mute_ms: 400 }),
+                5 => out.push(Output::Mute { connection, mute_ms: 3_600_000 }),
+                _ => {}
+            }
+            out.push(Output::Reply { connection, correlation, response: Response::Heartbeat, reads: vec![] });
+        }
+    })
+    .await;
+    let ask = |correlation| Frame { kind: metadata().kind(), correlation, body: metadata().encode() };
+    let (mut reader, mut writer) = framed(connect(&running.address).await.expect("it listens"));
+    writer.send(ask(1)).await.expect("sent");
+    assert_eq!(reader.next().await.expect("no error").expect("an answer").correlation, 1, "who is muted is answered");
+    writer.send(ask(2)).await.expect("sent");
+    let (mut silenced_reader, mut silenced) = framed(connect(&running.address).await.expect("it listens"));
+    silenced.send(ask(5)).await.expect("sent");
+    assert_eq!(silenced_reader.next().await.expect("no error").expect("an answer").correlation, 5);
+    silenced.send(ask(6)).await.expect("sent");
+    let (mut other_reader, mut other) = framed(connect(&running.address).await.expect("it listens"));
+    other.send(ask(3)).await.expect("sent");
+    assert_eq!(other_reader.next().await.expect("no error").expect("an answer").correlation, 3);
+    assert_eq!(reader.next().await.expect("no error").expect("an answer").correlation, 2);
+    let at_ms: BTreeMap<u32, u64> = asked.lock().expect("no panic").iter().copied().collect();
+    assert!(at_ms[&2] >= at_ms[&1] + 400 && !at_ms.contains_key(&6), "{at_ms:?}");
+}
+
 #[tokio::test]
 async fn a_request_that_cannot_be_read_is_answered_and_the_connection_goes_on() {
     let running = host(Arc::new(MemoryDisk::default()), |_, input, out| {

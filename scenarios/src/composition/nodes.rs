@@ -254,6 +254,7 @@ impl Exchange {
         config.coordinator.transaction_scan_ms = timers.transaction_scan_ms;
         config.coordinator.consumer_session_ms = timers.session_timeout_ms as u32;
         config.coordinator.consumer_heartbeat_ms = timers.heartbeat_ms as u32;
+        config.client_bytes_per_s = self.shape.client_bytes_per_s;
         // What clients read is not compacted: the invariants of readers know nothing of that.
         config.log_cleaner = self.shape.log_cleaner;
         if self.shape.log_cleaner {

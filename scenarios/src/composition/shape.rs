@@ -42,6 +42,9 @@ pub struct Shape {
     /// Whether brokers compact: small segments, of which those of the coordinators' topics are cleaned all the time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub log_cleaner: bool,
+    /// What a connection may write and read, bytes a second; beyond that it is not listened to for a while (A69).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_bytes_per_s: Option<u64>,
     /// Log and services in one process that acts on what is written and lets nothing out before it is synced, as `exchange up` does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub one_process: bool,
@@ -80,6 +83,7 @@ impl Shape {
             ("symbol_partitions", (1..=16).contains(&shape.symbol_partitions), "is 1 to 16"),
             ("symbols", (1..=SYMBOLS_MAX).contains(&shape.symbols), "is 1 to 4"),
             ("transaction_version", (1..=2).contains(&shape.transaction_version), "is 1 or 2"),
+            ("client_bytes_per_s", shape.client_bytes_per_s.is_none_or(|bytes| bytes >= 1_000), "is at least 1,000"),
             ("span_ms", (1_000..=3_600_000).contains(&shape.span_ms), "is 1 s to 1 h"),
             ("latency_us", (10..=100_000).contains(&shape.latency_us), "is 10 µs to 100 ms"),
         ];

@@ -124,6 +124,7 @@ fn three_brokers(rng: &mut Rng) -> Shape {
         transaction_version: 1,
         coordinator_divides: false,
         log_cleaner: false,
+        client_bytes_per_s: None,
         one_process: false,
         span_ms: rng.range(100..140) * 1_000,
         latency_us: *rng.pick(&[200, 300, 500, 1_000]),

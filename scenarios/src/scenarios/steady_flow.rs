@@ -8,11 +8,14 @@ pub const STEADY_FLOW: Scenario = Scenario {
     name: "steady_flow",
     about: "trading goes on while something of every kind goes wrong",
     weight: 26,
-    marks: &["txn_prepared", "machine_rebuilt", "log_compacted"],
+    marks: &["txn_prepared", "machine_rebuilt", "log_compacted", "throttled"],
     orders: 1_150..=1_500,
     shape: |rng| {
         let shape = three_brokers(rng);
-        Shape { log_cleaner: rng.chance(1, 3), ..shape }
+        let log_cleaner = rng.chance(1, 3);
+        // Who builds his state anew, or looks through all of it, reads faster than that; who trades does not.
+        let client_bytes_per_s = rng.chance(1, 4).then(|| *rng.pick(&[32_000, 48_000]));
+        Shape { log_cleaner, client_bytes_per_s, ..shape }
     },
     timers: Timers::draw,
     mix: || {

@@ -179,7 +179,12 @@ impl Broker {
         self.replicas.get(&tp).map_or(-1, |replica| replica.log.start())
     }
 
-    fn send_fetched(&mut self, to: ReplyTo, wanted: &Wanted, answer: Answer) {
+    fn send_fetched(&mut self, to: ReplyTo, wanted: &Wanted, mut answer: Answer) {
+        if wanted.replica.is_none() && !self.may_read(to, answer.bytes) {
+            // As if nothing had come.
+            answer.reads.clear();
+            answer.partitions.iter_mut().for_each(|fetched| fetched.aborted.clear());
+        }
         if let Some((node, _)) = wanted.replica {
             for fetched in &answer.partitions {
                 if let Some(follower) = self.leader_mut(fetched.tp).and_then(|leader| leader.follower_mut(node)) {

@@ -18,6 +18,7 @@ mod offsets;
 mod produce;
 mod producer_ids;
 mod progress;
+mod quotas;
 mod retention;
 mod roles;
 mod start;
@@ -138,6 +139,7 @@ pub struct Broker {
     watches: cleaner::Watches,
     hosted: BTreeMap<Tp, coordinators::Hosted>,
     lookups: offsets::Lookups,
+    quotas: quotas::Quotas,
     next_guard: u64,
     /// Of the request that a coordinator is answering: whether its append may add the partition to the transaction.
     coordinating: Version,
@@ -172,6 +174,7 @@ impl Broker {
             watches: cleaner::Watches::default(),
             hosted: BTreeMap::new(),
             lookups: offsets::Lookups::default(),
+            quotas: quotas::Quotas::default(),
             next_guard: 0,
             coordinating: Version::One,
         }
@@ -194,7 +197,8 @@ impl Broker {
                 self.handle(ReplyTo { connection, correlation }, request);
             }
             // Replies to it go nowhere; what waits ends at its deadline.
-            Input::Closed { .. } | Input::Tick => {}
+            Input::Closed { connection } => self.quotas.forget(connection),
+            Input::Tick => {}
             Input::Response { id, response } => self.take_response(id, response),
             Input::DiskDone { op, result } => {
                 if let Some(meaning) = self.io.finished(op) {

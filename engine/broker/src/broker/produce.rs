@@ -29,6 +29,7 @@ impl Broker {
             _ => return self.reply(to, Response::Error(ErrorCode::InvalidRecord)),
         };
         self.forget_expired_producers();
+        self.charge_written(to, partitions.iter().map(|(_, bytes)| bytes.len()).sum());
         let id = self.appends.next_id();
         let mut parts = Vec::with_capacity(partitions.len());
         for (index, (tp, bytes)) in (0..).zip(partitions) {

@@ -69,6 +69,8 @@ pub struct World {
     pub answers: BTreeMap<RequestId, Option<Response>>,
     next_ticket: RequestId,
     pub notes: Vec<(NodeId, Note)>,
+    /// Who was to hear a client no more, and for how long.
+    pub muted: Vec<(NodeId, u64)>,
     pub stopped: BTreeSet<NodeId>,
     pub steps: u64,
     pub syncs: u64,
@@ -97,6 +99,7 @@ impl World {
             answers: BTreeMap::new(),
             next_ticket: 1 << 40,
             notes: Vec::new(),
+            muted: Vec::new(),
             stopped: BTreeSet::new(),
             steps: 0,
             syncs: 0,
@@ -421,6 +424,7 @@ impl World {
                 self.schedule(delay, Event::Input { node: id, life, input: Input::Tick });
             }
             Output::Note(note) => self.notes.push((id, note)),
+            Output::Mute { mute_ms, .. } => self.muted.push((id, mute_ms)),
             Output::Stopped => drop(self.stopped.insert(id)),
             Output::Request { to, lane, id: request_id, request } => {
                 self.outstanding.insert((id, request_id), to);

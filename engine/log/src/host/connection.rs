@@ -5,8 +5,10 @@ use crate::link;
 use broker::io::RequestId;
 use broker::protocol::{ErrorCode, NodeId, Request, Response};
 use runtime::net::{self, ByteStream, Frame, FrameReader, FrameWriter, RESPONSE};
+use runtime::time;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// What other tasks hand to the host.
@@ -45,7 +47,12 @@ struct Connection {
 /// Where answers go.
 enum Answers {
     /// To a writer. Bounded by the permits: no more answers than requests in work.
-    Frames { writer: mpsc::UnboundedSender<Frame>, permits: Arc<Semaphore> },
+    Frames {
+        writer: mpsc::UnboundedSender<Frame>,
+        permits: Arc<Semaphore>,
+        /// Nothing is taken from this connection before, ms on the monotonic clock. The host writes it, the connection's task reads it.
+        muted_until_ms: Arc<AtomicU64>,
+    },
     /// To those who called, by correlation.
     Calls(BTreeMap<u32, link::Answer>),
 }
@@ -88,13 +95,14 @@ impl Connections {
         self.next += 1;
         let (writer, outgoing) = mpsc::unbounded_channel();
         let permits = Arc::new(Semaphore::new(self.requests_max));
-        self.open.insert(number, Connection::new(Answers::Frames { writer, permits: permits.clone() }));
+        let muted_until_ms = Arc::new(AtomicU64::new(0));
+        self.open.insert(number, Connection::new(Answers::Frames { writer, permits: permits.clone(), muted_until_ms: muted_until_ms.clone() }));
         let arrivals = self.arrivals.clone();
         let (reader, writer) = net::framed(stream);
         runtime::task::spawn(async move {
             runtime::select! {
                 () = arrivals.closed() => {}
-                () = receive(number, reader, &permits, &arrivals) => {}
+                () = receive(number, reader, &permits, &muted_until_ms, &arrivals) => {}
                 () = send(writer, outgoing, &permits) => {}
             }
             // The host may have ended.
@@ -137,6 +145,13 @@ impl Connections {
         }
     }
 
+    /// Takes no request from it for so long. Whoever calls from inside is never muted: nobody keeps him from the memory that he shares.
+    pub fn mute(&mut self, connection: u64, mute_ms: u64) {
+        if let Some(Connection { answers: Answers::Frames { muted_until_ms, .. }, .. }) = self.open.get(&connection) {
+            muted_until_ms.fetch_max(time::monotonic_ms() + mute_ms, Ordering::Relaxed);
+        }
+    }
+
     /// It is gone.
     pub fn closed(&mut self, connection: u64) {
         if self.open.remove(&connection).is_some() && connection >= LINES {
@@ -145,10 +160,14 @@ impl Connections {
     }
 }
 
-async fn receive(connection: u64, mut reader: FrameReader, permits: &Semaphore, arrivals: &mpsc::UnboundedSender<Arrival>) {
+async fn receive(connection: u64, mut reader: FrameReader, permits: &Semaphore, muted_until_ms: &AtomicU64, arrivals: &mpsc::UnboundedSender<Arrival>) {
     loop {
         permits.acquire().await.expect("never closed").forget();
         let Ok(Some(frame)) = reader.next().await else { return };
+        // Also what was waited for already when it fell silent.
+        while muted_until_ms.load(Ordering::Relaxed) > time::monotonic_ms() {
+            time::sleep_until_ms(muted_until_ms.load(Ordering::Relaxed)).await;
+        }
         let request =
             Request::decode(&frame.body).and_then(|request| if request.kind() == frame.kind { Ok(request) } else { Err(ErrorCode::UnsupportedVersion) });
         if arrivals.send(Arrival::Request { connection, correlation: frame.correlation, kind: frame.kind, request }).is_err() {

@@ -20,6 +20,7 @@ impl Host {
                 self.reply(connection, correlation, Some(response));
             }
             Output::NoReply { connection, correlation } => self.reply(connection, correlation, None),
+            Output::Mute { connection, mute_ms } => self.connections.mute(connection, mute_ms),
             Output::Request { to, lane, id, request } => self.request(node, to, lane, id, request),
             Output::Append { op, file, bytes } => {
                 let result = self.files.append(node, &file, &bytes);

@@ -11,6 +11,7 @@ mod a33_a35_sessions;
 mod a42_transactions_v2;
 mod a43_a44_transactions;
 mod a64_a68_retention;
+mod a69_quotas;
 mod b10_b20_producers;
 mod idle;
 mod offsets;

@@ -80,6 +80,8 @@ pub struct BrokerConfig {
     /// Bytes a second that a connection of a client may write, and as many that it may read (A69; Kafka's `producer_byte_rate` and `consumer_byte_rate`).
     /// `None`, as in Kafka: as many as it can.
     pub client_bytes_per_s: Option<u64>,
+    /// So many seconds' bytes at once (of Kafka's `quota.window.num` windows, each of `quota.window.size.seconds`, all but one are always whole).
+    pub quota_window_s: u64,
     /// Of the coordinators this broker hosts.
     pub coordinator: CoordinatorConfig,
 }
@@ -114,6 +116,7 @@ impl BrokerConfig {
             controlled_shutdown_ms_max: 3_000,
             auto_create_topics: None,
             client_bytes_per_s: None,
+            quota_window_s: 10,
             coordinator: CoordinatorConfig::default(),
         }
     }

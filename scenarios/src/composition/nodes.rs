@@ -255,6 +255,7 @@ impl Exchange {
         config.coordinator.consumer_session_ms = timers.session_timeout_ms as u32;
         config.coordinator.consumer_heartbeat_ms = timers.heartbeat_ms as u32;
         config.client_bytes_per_s = self.shape.client_bytes_per_s;
+        config.quota_window_s = 1;
         // What clients read is not compacted: the invariants of readers know nothing of that.
         config.log_cleaner = self.shape.log_cleaner;
         if self.shape.log_cleaner {

@@ -13,8 +13,8 @@ pub const STEADY_FLOW: Scenario = Scenario {
     shape: |rng| {
         let shape = three_brokers(rng);
         let log_cleaner = rng.chance(1, 3);
-        // Who builds his state anew, or looks through all of it, reads faster than that; who trades does not.
-        let client_bytes_per_s = rng.chance(1, 4).then(|| *rng.pick(&[32_000, 48_000]));
+        // Who builds his state anew reads faster than that, and so does who was held up; who trades does not.
+        let client_bytes_per_s = rng.chance(1, 4).then(|| *rng.pick(&[128_000, 256_000]));
         Shape { log_cleaner, client_bytes_per_s, ..shape }
     },
     timers: Timers::draw,

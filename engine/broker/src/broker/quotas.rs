@@ -2,16 +2,13 @@
 //! the bound. Whatever else comes over that connection waits as well.
 //!
 //! Kafka keeps one rate for each user or client id, over eleven windows of a second; here every connection of a client has a bucket for each direction that
-//! holds [`WINDOW_S`] seconds' bytes: the same mean rate, the same bursts, the same silence. Brokers among themselves have no quota.
+//! holds as many seconds' bytes as Kafka has whole windows: the same mean rate, the same bursts, the same silence. Brokers among themselves have no quota.
 
 use super::{Broker, LOCAL};
 use crate::coordinator::ReplyTo;
 use crate::io::Output;
 use crate::note::Note;
 use std::collections::BTreeMap;
-
-/// Of Kafka's eleven windows ten are always whole (`quota.window.num`, `quota.window.size.seconds`).
-const WINDOW_S: u64 = 10;
 
 /// Which of a connection's buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,7 +45,7 @@ impl Broker {
         let Some(bytes_per_s) = self.config.client_bytes_per_s.filter(|_| to.connection & LOCAL == 0) else { return true };
         // Counted from a full bucket before the clock's beginning.
         let (of, full_us) = ((to.connection, direction), self.now_ms() * 1_000);
-        let now_us = full_us + WINDOW_S * 1_000_000;
+        let now_us = full_us + self.config.quota_window_s * 1_000_000;
         let paid_us = self.quotas.0.get(&of).map_or(full_us, |&paid_us| paid_us.max(full_us));
         let (is_full, paid_us) = (paid_us == full_us, paid_us + bytes * 1_000_000 / bytes_per_s);
         let over_ms = paid_us.saturating_sub(now_us).div_ceil(1_000);

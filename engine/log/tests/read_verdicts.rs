@@ -127,7 +127,7 @@ async fn outside_the_log_is_told_with_its_ends_and_ended_by_a_seek() {
 }
 
 #[tokio::test]
-async fn what_was_read_and_is_gone_is_told() {
+async fn a14_what_was_read_and_is_gone_is_told() {
     let answer = FetchedPartition { diverging: Some((2, 3)), ..fetched(vec![]) };
     let fake = fake(vec![answer]).await;
     let mut reader = reader(&fake, 5).await;

@@ -64,18 +64,16 @@ impl Ladder {
         self.far.get(price).copied().unwrap_or(Level::EMPTY)
     }
 
-    /// Asks for the queue at a price, if it is in the window.
+    /// Asks for the queue at a price; of one outside the window, for some other.
     #[inline]
     pub(super) fn prefetch(&self, price: u64) {
-        if self.window.covers(price) {
-            prefetch(self.window.level(price));
-        }
+        prefetch(self.window.level(price));
     }
 
-    /// The queue at a price, if it is in the window; else an empty one.
+    /// The queue at a price; of one outside the window, some other.
     #[inline]
-    pub(super) fn near(&self, price: u64) -> Level {
-        if self.window.covers(price) { *self.window.level(price) } else { Level::EMPTY }
+    pub(super) fn cell(&self, price: u64) -> Level {
+        *self.window.level(price)
     }
 
     /// The queue at a price that has one.

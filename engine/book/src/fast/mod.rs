@@ -23,6 +23,7 @@ use crate::{Book, BookConfig, Level, NewOrder, Reports, StateHash};
 use ladder::Ladder;
 use orders::{NONE, Orders, Resting};
 use origins::{Origins, Seen};
+use std::hint::select_unpredictable;
 use wire::ids::{AccountId, OrderId};
 use wire::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
 use wire::slot::{Command, Report};
@@ -57,6 +58,30 @@ struct Found {
     place: u32,
     side: Side,
     order: Resting,
+}
+
+/// What of a command says which memory it will touch, read without a branch on its kind.
+struct Wanted {
+    order_id: OrderId,
+    /// Another word of a command without a price.
+    price: u64,
+    has_price: bool,
+    is_new: bool,
+}
+
+impl Wanted {
+    #[inline(always)]
+    fn by(command: &Command) -> Self {
+        let order_id = match *command {
+            Command::Place { order_id, .. } | Command::Replace { order_id, .. } | Command::Cancel { order_id, .. } | Command::Reduce { order_id, .. } => order_id,
+        };
+        let word = match *command {
+            Command::Place { price_ticks: word, .. } | Command::Replace { price_ticks: word, .. } | Command::Reduce { lots: word, .. } => word.cast_unsigned(),
+            Command::Cancel { account, .. } => account.0,
+        };
+        let (is_new, is_replace) = (matches!(command, Command::Place { .. }), matches!(command, Command::Replace { .. }));
+        Wanted { order_id, price: word, has_price: is_new | is_replace, is_new }
+    }
 }
 
 impl Fast {
@@ -273,26 +298,6 @@ impl Fast {
         (order.account == account.0).then_some(Found { place, side, order })
     }
 
-    /// What an order takes from first, or rests behind.
-    #[inline]
-    fn prefetch_met(&self, side: Side, price: u64) {
-        let met = match side {
-            Side::Buy if self.best_ask <= price => self.ladder.near(self.best_ask).first,
-            Side::Sell if self.best_bid >= price => self.ladder.near(self.best_bid).first,
-            Side::Buy | Side::Sell => self.ladder.near(price).last,
-        };
-        self.orders.prefetch(met);
-    }
-
-    /// The orders before and behind an order, and its level, if it is in its line.
-    #[inline]
-    fn prefetch_around(&self, order_id: OrderId) {
-        let (before, behind, price) = self.orders.around_at_home(order_id.0);
-        self.orders.prefetch(before);
-        self.orders.prefetch(behind);
-        self.ladder.prefetch(price);
-    }
-
     /// Every other order: it is refused, or takes, or the book is nearly full. By value, so that an order which needs no care stays in registers.
     #[inline(never)]
     fn place_with_care(&mut self, order: NewOrder, seen: Seen, out: &mut impl Reports) {
@@ -428,31 +433,20 @@ impl Book for Fast {
 
     #[inline]
     fn prefetch(&self, command: &Command) {
-        match *command {
-            Command::Place { order_id, price_ticks, .. } => {
-                self.origins.prefetch(order_id.origin().0);
-                self.orders.prefetch_home(order_id.0);
-                self.ladder.prefetch(price_ticks.cast_unsigned());
-            }
-            Command::Replace { order_id, price_ticks, .. } => {
-                self.orders.prefetch_home(order_id.0);
-                self.ladder.prefetch(price_ticks.cast_unsigned());
-            }
-            Command::Cancel { order_id, .. } | Command::Reduce { order_id, .. } => self.orders.prefetch_home(order_id.0),
-        }
+        let Wanted { order_id, price, has_price, .. } = Wanted::by(command);
+        self.orders.prefetch_home(order_id.0);
+        self.ladder.prefetch(select_unpredictable(has_price, price, self.best_bid));
     }
 
     #[inline]
     fn prefetch_further(&self, command: &Command) {
-        match *command {
-            Command::Place { side, price_ticks, .. } => self.prefetch_met(side, price_ticks.cast_unsigned()),
-            Command::Replace { order_id, price_ticks, .. } => {
-                self.prefetch_around(order_id);
-                self.orders.prefetch(self.ladder.near(price_ticks.cast_unsigned()).last);
-            }
-            Command::Cancel { order_id, .. } => self.prefetch_around(order_id),
-            Command::Reduce { .. } => {}
-        }
+        let Wanted { order_id, price, has_price, is_new } = Wanted::by(command);
+        let (before, behind, order_price) = self.orders.around_at_home(order_id.0);
+        let price = select_unpredictable(has_price, price, order_price);
+        self.ladder.prefetch(price);
+        let met = self.ladder.cell(select_unpredictable(is_new, price, self.best_bid)).last;
+        self.orders.prefetch(select_unpredictable(is_new, met, before));
+        self.orders.prefetch(select_unpredictable(is_new, met, behind));
     }
 
     /// A line for every order; the rest is small beside that.

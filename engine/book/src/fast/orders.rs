@@ -200,12 +200,10 @@ impl Orders {
         prefetch(self.line(self.home(id)));
     }
 
-    /// Asks for the line of a place, or of none.
+    /// Asks for the line of a place; of none, for the last one.
     #[inline]
     pub(super) fn prefetch(&self, place: u32) {
-        if let Some(line) = self.lines.get((place / 2) as usize) {
-            prefetch(line);
-        }
+        prefetch(self.line((place / 2) as usize & (self.lines.len() - 1)));
     }
 
     /// The neighbours and the low bits of the price of the order with this id, as far as its line tells without a search; else something.

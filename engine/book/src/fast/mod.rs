@@ -5,7 +5,7 @@
 //! * A book is never crossed, so at or below the best bid every level is a bid: neither levels nor orders say their side.
 //!
 //! **Memory** ([`Fast::bytes`]; of a growing book, that of its room so far): 68 bytes per order that the bound (rounded up to a power of two) allows, 16 more each if a price may exceed 32 bits or
-//! a quantity 31; 32 to 64 bytes of window and 24 of tree per level that the bound allows (the window has at most 2^18 prices, 2 MiB); 32 to 64 per origin.
+//! a quantity 31; 32 to 64 bytes of window and 24 of tree per level that the bound allows (the window has at most 2^18 prices, 2 MiB); 40 to 72 per origin.
 
 mod bitmap;
 mod far;
@@ -23,7 +23,6 @@ use crate::{Book, BookConfig, Level, NewOrder, Reports, StateHash};
 use ladder::Ladder;
 use orders::{NONE, Orders, Resting};
 use origins::{Origins, Seen};
-use std::hint::select_unpredictable;
 use wire::ids::{AccountId, OrderId};
 use wire::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
 use wire::slot::{Command, Report};
@@ -34,23 +33,25 @@ const NO_BID: u64 = 0;
 /// No ask: above every price.
 const NO_ASK: u64 = u64::MAX;
 
-/// See the module and [`Book`].
+/// See the module and [`Book`]. In lines of the cache, what every command needs first: among 64 books, each command's comes from an outer cache (3 ns
+/// a command of 46).
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub struct Fast {
-    price_max: u64,
-    lots_max: u64,
-    /// What rejects; reached by growing if the room is smaller.
-    bounds: BookConfig,
-    /// Orders that the table has room for now.
-    orders_room: usize,
-    /// No level can hold more lots than a number.
-    levels_fit: bool,
-    best_bid: u64,
-    best_ask: u64,
-    last_trade_id: u64,
     orders: Orders,
     ladder: Ladder,
+    best_bid: u64,
+    best_ask: u64,
+    price_max: u64,
+    lots_max: u64,
+    /// Orders that the table has room for now.
+    orders_room: usize,
+    last_trade_id: u64,
     origins: Origins,
+    /// No level can hold more lots than a number.
+    levels_fit: bool,
+    /// What rejects; reached by growing if the room is smaller.
+    bounds: BookConfig,
 }
 
 /// A resting order that was asked for, with its side.
@@ -58,30 +59,6 @@ struct Found {
     place: u32,
     side: Side,
     order: Resting,
-}
-
-/// What of a command says which memory it will touch, read without a branch on its kind.
-struct Wanted {
-    order_id: OrderId,
-    /// Another word of a command without a price.
-    price: u64,
-    has_price: bool,
-    is_new: bool,
-}
-
-impl Wanted {
-    #[inline(always)]
-    fn by(command: &Command) -> Self {
-        let order_id = match *command {
-            Command::Place { order_id, .. } | Command::Replace { order_id, .. } | Command::Cancel { order_id, .. } | Command::Reduce { order_id, .. } => order_id,
-        };
-        let word = match *command {
-            Command::Place { price_ticks: word, .. } | Command::Replace { price_ticks: word, .. } | Command::Reduce { lots: word, .. } => word.cast_unsigned(),
-            Command::Cancel { account, .. } => account.0,
-        };
-        let (is_new, is_replace) = (matches!(command, Command::Place { .. }), matches!(command, Command::Replace { .. }));
-        Wanted { order_id, price: word, has_price: is_new | is_replace, is_new }
-    }
 }
 
 impl Fast {
@@ -433,20 +410,12 @@ impl Book for Fast {
 
     #[inline]
     fn prefetch(&self, command: &Command) {
-        let Wanted { order_id, price, has_price, .. } = Wanted::by(command);
-        self.orders.prefetch_home(order_id.0);
-        self.ladder.prefetch(select_unpredictable(has_price, price, self.best_bid));
+        self.ask_for_own(command);
     }
 
     #[inline]
     fn prefetch_further(&self, command: &Command) {
-        let Wanted { order_id, price, has_price, is_new } = Wanted::by(command);
-        let (before, behind, order_price) = self.orders.around_at_home(order_id.0);
-        let price = select_unpredictable(has_price, price, order_price);
-        self.ladder.prefetch(price);
-        let met = self.ladder.cell(select_unpredictable(is_new, price, self.best_bid)).last;
-        self.orders.prefetch(select_unpredictable(is_new, met, before));
-        self.orders.prefetch(select_unpredictable(is_new, met, behind));
+        self.ask_for_neighbours(command);
     }
 
     /// A line for every order; the rest is small beside that.

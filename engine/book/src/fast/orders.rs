@@ -4,7 +4,6 @@
 //! An id's line is decided by its hash. If that is full, the order goes to the next line with room, and every line that it passed by counts it
 //! (`passed`); a search ends at a line that nobody passed.
 
-use super::prefetch::prefetch;
 use std::hint::select_unpredictable;
 
 /// No order.
@@ -32,7 +31,7 @@ pub(super) struct Resting {
 /// One resting order, as it is stored: 32 bytes.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-struct Order {
+pub(super) struct Order {
     id: u64,
     account: u64,
     /// Low 31 bits, and [`POST_ONLY`].
@@ -142,7 +141,7 @@ impl Orders {
     #[inline]
     fn line(&self, line: usize) -> &[Order; 2] {
         debug_assert!(line < self.lines.len());
-        // SAFETY: a line's number comes from `home`, a shift that leaves as many bits as the table's length (a power of two) has, or `next_line`, a mask.
+        // SAFETY: a line's number comes from `home`, a shift that leaves as many bits as the table's length (a power of two) has, or `next_line` and `line_at`, masks.
         unsafe { &self.lines.get_unchecked(line).0 }
     }
 
@@ -194,24 +193,24 @@ impl Orders {
         resting
     }
 
-    /// Asks for an id's line.
+    /// The line of an id, to ask for it.
     #[inline]
-    pub(super) fn prefetch_home(&self, id: u64) {
-        prefetch(self.line(self.home(id)));
+    pub(super) fn line_of(&self, id: u64) -> &[Order; 2] {
+        self.line(self.home(id))
     }
 
-    /// Asks for the line of a place; of none, for the last one.
+    /// The line of a place, or of none another, to ask for it.
     #[inline]
-    pub(super) fn prefetch(&self, place: u32) {
-        prefetch(self.line((place / 2) as usize & (self.lines.len() - 1)));
+    pub(super) fn line_at(&self, place: u32) -> &[Order; 2] {
+        self.line((place / 2) as usize & (self.lines.len() - 1))
     }
 
     /// The neighbours and the low bits of the price of the order with this id, as far as its line tells without a search; else something.
     #[inline]
-    pub(super) fn around_at_home(&self, id: u64) -> (u32, u32, u64) {
+    pub(super) fn around_at_home(&self, id: u64) -> (&u32, &u32, u64) {
         let orders = self.line(self.home(id));
         let order = &orders[usize::from(orders[1].id == id)];
-        (order.before, order.behind, u64::from(order.price))
+        (&order.before, &order.behind, u64::from(order.price))
     }
 
     /// A place for an order with this id, which is counted; [`Orders::put`] comes next. There must be room.

@@ -167,13 +167,14 @@ fn run<'a, B: Book>(
     said: &mut impl FnMut(&Command, &[Report]),
 ) -> &'a [Command] {
     let symbol = symbol_of(&commands[0]);
-    for (at, command) in commands.iter().enumerate() {
-        if symbol_of(command) != symbol {
-            return &commands[at..];
+    let mut left = commands.iter();
+    loop {
+        let from_here = left.as_slice();
+        match left.next() {
+            Some(command) if symbol_of(command) == symbol => step(book.as_deref_mut(), command, reports, unlisted, said),
+            _ => return from_here,
         }
-        step(book.as_deref_mut(), command, reports, unlisted, said);
     }
-    &[]
 }
 
 /// Does a command and hands over what it said.

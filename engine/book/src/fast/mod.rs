@@ -23,6 +23,7 @@ use crate::{Book, BookConfig, Level, NewOrder, Reports, StateHash};
 use ladder::Ladder;
 use orders::{NONE, Orders, Resting};
 use origins::{Origins, Seen};
+use std::hint::select_unpredictable;
 use wire::ids::{AccountId, OrderId};
 use wire::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
 use wire::slot::{Command, Report};
@@ -200,7 +201,7 @@ impl Fast {
         if level.is_empty() {
             self.open_level(side, price, place);
         } else {
-            self.orders.set_behind(level.last, place);
+            *self.orders.behind_mut(level.last) = place;
             self.ladder.level_mut(price).last = place;
         }
     }
@@ -247,23 +248,17 @@ impl Fast {
         }
     }
 
-    /// Takes an order out of its level.
+    /// Takes an order out of its level. Whether it is the first or the last there is a coin's throw where levels are short, so that where its neighbours
+    /// are told is no branch.
     #[inline]
     fn unlink(&mut self, order: &Resting) {
         let Resting { price, before, behind, .. } = *order;
-        if before == NONE && behind == NONE {
+        if before & behind == NONE {
             return self.close_level(price);
         }
-        if before == NONE {
-            self.ladder.level_mut(price).first = behind;
-        } else {
-            self.orders.set_behind(before, behind);
-        }
-        if behind == NONE {
-            self.ladder.level_mut(price).last = before;
-        } else {
-            self.orders.set_before(behind, before);
-        }
+        let level = self.ladder.level_mut(price);
+        *select_unpredictable(before == NONE, &mut level.first, self.orders.behind_mut(before)) = behind;
+        *select_unpredictable(behind == NONE, &mut level.last, self.orders.before_mut(behind)) = before;
     }
 
     /// The resting order if it is this account's.
@@ -273,6 +268,17 @@ impl Fast {
         let order = self.orders.get(place);
         let side = if order.price <= self.best_bid { Side::Buy } else { Side::Sell };
         (order.account == account.0).then_some(Found { place, side, order })
+    }
+
+    /// An order in another line than its id's, or none of the account.
+    #[inline(never)]
+    fn cancel_displaced(&mut self, order_id: OrderId, account: AccountId, out: &mut impl Reports) {
+        let Some(Found { place, order, .. }) = self.find(order_id, account) else {
+            return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
+        };
+        self.unlink(&order);
+        self.orders.free(place, order_id.0);
+        out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots: order.lots.cast_signed() });
     }
 
     /// Every other order: it is refused, or takes, or the book is nearly full. By value, so that an order which needs no care stays in registers.
@@ -349,12 +355,16 @@ impl Book for Fast {
 
     #[inline(always)]
     fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut impl Reports) {
-        let Some(Found { place, order, .. }) = self.find(order_id, account) else {
-            return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
-        };
-        self.unlink(&order);
-        self.orders.free(place, order_id.0);
-        out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots: order.lots.cast_signed() });
+        // What nearly every order is: in its id's line.
+        match self.orders.find_at_home(order_id.0) {
+            Some(place) if self.orders.account(place) == account.0 => {
+                let order = self.orders.get(place);
+                self.unlink(&order);
+                self.orders.vacate(place);
+                out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots: order.lots.cast_signed() });
+            }
+            _ => self.cancel_displaced(order_id, account, out),
+        }
     }
 
     #[inline(never)]

@@ -66,6 +66,8 @@ pub(super) struct Orders {
     high: Box<[High]>,
     /// 64 less the number of bits of a line's number.
     shift: u32,
+    /// All bits of a place.
+    places: u32,
     count: usize,
 }
 
@@ -84,6 +86,7 @@ impl Orders {
             passed: vec![0; lines].into(),
             high: vec![High { lots: 0, price: 0 }; high].into(),
             shift: 64 - lines.trailing_zeros(),
+            places: (2 * lines - 1) as u32,
             count: 0,
         }
     }
@@ -125,7 +128,7 @@ impl Orders {
     fn at(&self, place: u32) -> &Order {
         debug_assert!(((place / 2) as usize) < self.lines.len());
         // SAFETY: lines are two orders each and nothing else (asserted above), so places number the orders of the table. A place is never made but from
-        // a line's number, by `find_in` and `vacant_in`; levels and orders hold such places or NONE, which their users ask for first; the table
+        // a line's number, by `find_in` and `vacant_in`; levels and orders hold such places or NONE, which their users ask for first or mask (`places`); the table
         // never shrinks.
         unsafe { &*self.lines.as_ptr().cast::<Order>().add(place as usize) }
     }
@@ -141,7 +144,7 @@ impl Orders {
     #[inline]
     fn line(&self, line: usize) -> &[Order; 2] {
         debug_assert!(line < self.lines.len());
-        // SAFETY: a line's number comes from `home`, a shift that leaves as many bits as the table's length (a power of two) has, or `next_line` and `line_at`, masks.
+        // SAFETY: a line's number comes from `home`, a shift that leaves as many bits as the table's length (a power of two) has, or `next_line`, a mask.
         unsafe { &self.lines.get_unchecked(line).0 }
     }
 
@@ -153,6 +156,18 @@ impl Orders {
             Some(place) => Some(place),
             None => self.find_behind(line, id),
         }
+    }
+
+    /// Where in its id's own line.
+    #[inline]
+    pub(super) fn find_at_home(&self, id: u64) -> Option<u32> {
+        self.find_in(self.home(id), id)
+    }
+
+    /// Whose the order at a place is.
+    #[inline]
+    pub(super) fn account(&self, place: u32) -> u64 {
+        self.at(place).account
     }
 
     /// Where in a line. What is vacant keeps the id that it had; an id comes once only, and takes the first place if that is vacant, so that no two places
@@ -199,10 +214,10 @@ impl Orders {
         self.line(self.home(id))
     }
 
-    /// The line of a place, or of none another, to ask for it.
+    /// The order at a place, or of none another, to ask for its line.
     #[inline]
-    pub(super) fn line_at(&self, place: u32) -> &[Order; 2] {
-        self.line((place / 2) as usize & (self.lines.len() - 1))
+    pub(super) fn any_at(&self, place: u32) -> &Order {
+        self.at(place & self.places)
     }
 
     /// The neighbours and the low bits of the price of the order with this id, as far as its line tells without a search; else something.
@@ -264,27 +279,34 @@ impl Orders {
         }
     }
 
+    /// As [`Orders::behind_mut`].
     #[inline]
-    pub(super) fn set_before(&mut self, place: u32, before: u32) {
-        self.at_mut(place).before = before;
+    pub(super) fn before_mut(&mut self, place: u32) -> &mut u32 {
+        &mut self.at_mut(place & self.places).before
     }
 
+    /// Whom the order at a place has behind it; of none, a word that nobody may write to.
     #[inline]
-    pub(super) fn set_behind(&mut self, place: u32, behind: u32) {
-        self.at_mut(place).behind = behind;
+    pub(super) fn behind_mut(&mut self, place: u32) -> &mut u32 {
+        &mut self.at_mut(place & self.places).behind
     }
 
     /// Makes the place of the order with this id vacant; its neighbours were told before.
     #[inline]
     pub(super) fn free(&mut self, place: u32, id: u64) {
-        let order = self.at_mut(place);
-        debug_assert_eq!(order.id, id, "a place is freed by its order");
-        order.before = VACANT;
-        self.count -= 1;
+        debug_assert_eq!(self.at(place).id, id, "a place is freed by its order");
+        self.vacate(place);
         let line = self.home(id);
         if line != (place / 2) as usize {
             self.unpass(line, (place / 2) as usize);
         }
+    }
+
+    /// As [`Orders::free`], of a place in the id's own line.
+    #[inline]
+    pub(super) fn vacate(&mut self, place: u32) {
+        self.at_mut(place).before = VACANT;
+        self.count -= 1;
     }
 
     #[inline(never)]

@@ -51,8 +51,8 @@ impl Fast {
         let (before, behind, order_price) = self.orders.around_at_home(order_id.0);
         let level = self.ladder.cell(select_unpredictable(has_price, price, order_price));
         prefetch(level);
-        prefetch(self.orders.line_at(*select_unpredictable(is_new, &level.last, before)));
-        prefetch(self.orders.line_at(*select_unpredictable(is_new, &level.last, behind)));
+        prefetch(self.orders.any_at(*select_unpredictable(is_new, &level.last, before)));
+        prefetch(self.orders.any_at(*select_unpredictable(is_new, &level.last, behind)));
     }
 }
 

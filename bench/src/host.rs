@@ -76,6 +76,11 @@ pub fn load() -> f64 {
     read("/proc/loadavg").split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
 }
 
+/// Memory of this process in huge pages, now.
+pub fn huge_pages_mib() -> u64 {
+    field(&read("/proc/self/smaps_rollup"), "AnonHugePages").split(' ').next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0) >> 10
+}
+
 /// Of a file that may not exist on this system.
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()

@@ -78,13 +78,33 @@
 //! | a loop for a run of one symbol's commands | 22.0 ns | 20.1 ns (1k live: 22.0 to 20.1) | the same |
 //! | a table of symbols an eighth full instead of half (load 18) | 56.8 ns | 53.3 ns | 64 symbols, 120k live |
 //! | looking 16 and 8 commands ahead instead of 8 and 4 (load 18) | 57.6 ns | 56.3 ns | the same |
-//! | huge pages (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:glibc.malloc.top_pad=134217728`) | 52.7, at load 18 56.0 ns | 49.1, 51.0 ns | the same |
 //!
-//! Huge pages pay only when they are there: `AnonHugePages` in `/proc/self/smaps` was 47 to 49 MB in those runs. `madvise` on each table, which is smaller than
-//! a huge page, gave none, and no gain.
+//! The following at load 4 to 14, interleaved process by process, the smallest for each stretch over 4 to 16 runs; other hours, so that only the pairs compare.
 //!
-//! What did not help, and is not in the code: asking for memory without a branch on the kind of command (64 symbols: 51.5 to 56 ns, for what a kind does not
-//! need is fetched too; the first stage alone: no difference); a table of orders three quarters as large (10k: 20.2 to 22.0 ns, 64 symbols 56.3 to 60: fuller
+//! | step | before | after | measured on |
+//! |---|---|---|---|
+//! | origins index an array of 8 bytes each, instead of a hashed table of 16 | 54.4 ns | 52.7 ns (10k live: 19.1 to 18.9) | 64 symbols, 120k live |
+//! | asking for memory without a branch on the kind; commands of all kinds lie alike in memory | 51.6 ns; 2.8 mispredictions | 46.6 ns; 1.2 | the same |
+//! | what every command needs in a book's first lines of the cache, books in lines of their own | 49.6 ns, in the next hour 46.2 | 46.7, 44.9 | the same |
+//! | huge pages, asked for as `cargo xtask bench` does (`GLIBC_TUNABLES`, printed) | 48.6 to 52.7 ns | 39.3 to 43.5 ns | the same |
+//! | a run's loop counts no commands | 19.8 ns | 19.5 ns | 10k live, through [`book::Venue`] |
+//! | taking an order out of its level without a branch | 43.8 ns (10k live: 19.6) | 42.5 ns (20.4; 1k live: 19.7 to 18.1) | 64 symbols, 120k live |
+//! | an order in its id's line is known to be there when it goes | 21.5 ns (1k live: 18.5) | 20.6 ns (19.0) | 10k live |
+//! | all of these, load 10 | 56.1 ns; with huge pages 50.2 | 52.7; 43.5 | 64 symbols, 120k live |
+//! | | 21.9 ns | 20.1 ns | 10k live |
+//! | | 21.3 ns | 18.2 ns | 1k live |
+//!
+//! Without a branch means: where a kind needs less than another, what it needs anyway is asked for twice (`select_unpredictable` between two addresses). It paid
+//! only when every field lay at one place, or one of two: as long as `Place` had its own layout the compiler made branches of the selection again (three
+//! attempts, 52 to 55 ns), and fetching what a kind does not need made it slower too.
+//!
+//! Huge pages pay only when they are there: the sheet of `book` says how many MiB there were. One run in eight or so got none, for a reason we did not find. The
+//! program starts itself again with `glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296` in `GLIBC_TUNABLES`, unless somebody sets that variable, also to
+//! nothing; an exchange gets them by the same setting. `madvise` on each table, which is smaller than a huge page, gave none, and no gain; collapsing what lay
+//! there already (`MADV_COLLAPSE`) half of it (48.3 to 42.9 where the setting gave 37.5). One symbol: 20.1 to 20.0 ns, nothing.
+//!
+//! What did not help, and is not in the code: looking 24 and 12, 12 and 6, 16 and 6, 32 and 12 commands ahead (46.4 to 49.4 ns where 16 and 8 gave 46.5); reading a
+//! level in the second stage for every kind (47.9 instead of 46.5); a table of orders three quarters as large (10k: 20.2 to 22.0 ns, 64 symbols 56.3 to 60: fuller
 //! lines cost more than nearer memory saves); asking for the ring's slots before reading them (cores near: nothing; far: 42.8 to 41.0 ns on top); steps of 64
 //! commands and reports published by 64 instead of 16 (near: nothing; far: 42.8 to 36.5).
 //!
@@ -96,14 +116,15 @@
 //!
 //! Instructions, by callgrind over `instructions`, built as the gate builds it (`valgrind --tool=callgrind --toggle-collect='*instructions::counted*'`).
 //!
-//! `book_10k`, 153 instructions a command (171 before), 18.7 ns in a bare loop, 20.0 to 20.3 through the venue; 1,000 live orders cost the same, so that at 10,000 it is
-//! not memory that is waited for:
+//! `book_10k`, 166 instructions a command in a bare loop, 169 through the venue with the trades' hash (177 when that was begun); 1,000 live orders cost less
+//! time than 10,000 (18.2 to 20.1 ns), because their levels are short and the branches that were guessed there are gone. Before the last two steps of the table,
+//! when it was 153 (the gate's count less what `state_hash` takes in the end):
 //!
 //! | instructions | where |
 //! |---|---|
-//! | 32 | `mod.rs`: range, bests, room, linking |
+//! | 32 | `mod.rs`: range, bests, room, linking (some 8 more since it has no branch) |
 //! | 30 | `orders.rs`: the order in its id's line: find, take out, put in |
-//! | 15 | `origins.rs`: rising numbers of an origin |
+//! | 10 | `origins.rs`: rising numbers of an origin (15 before) |
 //! | 13 | `taking.rs`: the sweep of 3,030 takers of 20,000 commands |
 //! | 12 | replaces (995) |
 //! | 8 | `window.rs`, `ladder.rs`: the level of a price |
@@ -112,22 +133,21 @@
 //! | 4 | lines that are full: `claim_behind`, `find_behind`, `unpass`; in samples of time 8 % |
 //! | 25 | writing reports, the loop, and what of the standard library stands in all of these |
 //!
-//! Beside that 1.04 mispredictions a command (callgrind's model): 0.54 at the dispatch, whose kinds are drawn at random, 0.5 at conditions, a third of them in lines
-//! that are full and in sweeps. At an estimated 15 to 18 cycles each they are 4 to 5 ns of the 19. The goal of 18 is missed by 2 ns, of which 1.3 are the venue's.
-//! `state_hash` at the end is 30 % of that piece's count, so that the tolerance of 1 % there is 1.4 % of a command.
+//! Beside that 0.94 mispredictions a command (callgrind's model; 1.07 before): 0.54 at the dispatch, whose kinds are drawn at random, 0.4 at conditions, half of
+//! them in lines that are full and in sweeps. At an estimated 15 to 18 cycles each they are 4 ns of the 20. The goal of 18 is missed by 2 ns, of which 1.3 are the
+//! venue's. What remains there is the compiler's: the loop of a run keeps the book in memory, not in a register, and which change of source brings it back could not
+//! be foreseen (the same cancel, 162 to 171 instructions). `state_hash` at the end is a quarter of that piece's count.
 //!
-//! 64 symbols: 289 instructions, 4.9 cache lines a command that a cache of 32 KB has not, 2.8 that one of 1 MB has not (its order, two neighbours or the level
-//! and its last order, the origin), 2.3 mispredictions: each kind is guessed three times, when it comes into sight, when its neighbours are asked for, and when
-//! it is done. Instructions and mispredictions alone are some 30 ns by estimate, from
-//! what they cost with 1,000 orders; the rest is memory. The goal of 35 is missed by both. It wants fewer lines for an order, not more
-//! asking: a level that keeps its orders together.
+//! 64 symbols: 298 instructions, 129 of them the look-ahead, 6.7 lines a command that a cache of 32 KB has not (its order, two neighbours or the level and its last
+//! order, the origin; one and a half are the book's own), 1.0 mispredictions (2.3 before: a command's kind was guessed three times). The goal of 35 is missed by 5 ns
+//! with huge pages and 12 to 18 without. It wants fewer lines for an order: a level that keeps its orders together. That was not tried.
 //!
 //! Single commands: the smallest of eight runs for each command has its p99.9 at 110 ns on the calm flow and at 180 on the plain one, one reading of the clock
 //! (25 ns) included; p50 is 40. What is slow are takers that meet 4 to 6 orders on the calm flow (105 to 125 ns) and 5 to 16 on the plain one (160 to 270): 10 ns
 //! for each order. A single run at load 7 says 210 to 340: the book keeps the goal of 300 with room, and what comes on top is
 //! the machine's.
 //!
-//! `pipeline`, 390 instructions a command on one thread, both ends of both rings included (503 before). On two threads what is
+//! `pipeline`, 393 instructions a command on one thread, both ends of both rings included (503 before). On two threads what is
 //! left on top of the book, 10 ns with near cores, is the lines that cross: one command in, 1.3 reports out, each fetched from the other core's cache. The same
 //! program said 10.4 and, a minute later when the host had moved a core, 42, with archives at 0.6 in both: beyond the archives this figure is mostly the distance of the cores.
 //! The goal of 6 is missed by that; it wants smaller reports, of which several share a line.

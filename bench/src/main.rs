@@ -14,7 +14,9 @@ use bench::host::Host;
 use bench::measure::Clock;
 use bench::{Case, Options, Record, Sheet};
 use clap::Parser;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 /// Measures, and says goal, measured and verdict.
@@ -39,8 +41,14 @@ fn list() -> String {
     format!("Cases:\n{lines}")
 }
 
+/// What asks glibc for huge pages: for all memory, and large tables beside each other in one heap, since one that is smaller than a huge page gets none.
+const HUGE_PAGES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296");
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if std::env::var_os(HUGE_PAGES.0).is_none() {
+        return Err(again_with_huge_pages()).context("cannot start again with huge pages");
+    }
     let options = Options { quick: arguments.quick };
     let chosen: Vec<&Case> = match &arguments.case {
         None => cases::all().iter().collect(),
@@ -52,6 +60,12 @@ fn main() -> Result<()> {
         measure(case, &options, baseline.as_ref())?;
     }
     Ok(())
+}
+
+/// glibc reads it once, when a process starts. Who sets it, to nothing too, measures what he set.
+fn again_with_huge_pages() -> std::io::Error {
+    let program = std::env::current_exe();
+    program.map_or_else(|error| error, |program| Command::new(program).args(std::env::args_os().skip(1)).env(HUGE_PAGES.0, HUGE_PAGES.1).exec())
 }
 
 fn measure(case: &Case, options: &Options, baseline: Option<&Record>) -> Result<()> {
@@ -85,7 +99,8 @@ fn measure(case: &Case, options: &Options, baseline: Option<&Record>) -> Result<
 /// What stands above the conditions of every case.
 fn heading(case: &Case, options: &Options, host: &Host) -> String {
     let clock = format!("one reading costs {:.1} ns; contained in the figures, never subtracted", Clock::start().cost_ns());
-    let lines = [("host", host.to_string()), ("warnings", host.warnings().join("; ")), ("clock", clock)];
+    let pages = format!("{}={}", HUGE_PAGES.0, std::env::var(HUGE_PAGES.0).unwrap_or_default());
+    let lines = [("host", host.to_string()), ("warnings", host.warnings().join("; ")), ("pages", pages), ("clock", clock)];
     let lines: String = lines.iter().map(|(label, text)| format!("  {label:<9} {text}\n")).collect();
     format!("{}: {}{}\n{lines}", case.name, case.about, if options.quick { " (quick)" } else { "" })
 }

@@ -5,6 +5,7 @@ use crate::peers::OrderbookRs;
 use crate::peers::{Lobster, Peer, steps};
 use anyhow::{Result, ensure};
 use bench::flow::{Equity, Flow, Plain, TradeHash};
+use bench::host::huge_pages_mib;
 use bench::measure::{Clock, Contestant, HiccupMeter, Samples, column, rounds};
 use bench::{Case, Goal, Options, Sheet, Unit};
 use book::{Book, BookConfig, Fast, Naive, Venue};
@@ -72,6 +73,7 @@ fn apply<B: Book>(venue: &mut Venue<B>, commands: &[Command], reports: &mut Vec<
 fn ours<B: Book>(flow: &Flow, book: impl Fn(BookConfig) -> B, truth: &Truth) -> Result<f64> {
     let (mut venue, mut reports, mut trades) = (venue(flow, book), Vec::with_capacity(4_096), TradeHash::default());
     apply(&mut venue, &flow.prefill, &mut reports, &mut trades);
+    truth.huge_pages_mib.set(huge_pages_mib());
     let figure = figure(&flow.commands, |stretch| {
         apply(&mut venue, stretch, &mut reports, &mut trades);
         Ok(())
@@ -98,6 +100,8 @@ fn theirs<P: Peer>(flow: &Flow, truth: &Truth) -> Result<f64> {
 struct Truth {
     trades: Cell<Option<TradeHash>>,
     state: Cell<Option<u64>>,
+    /// That one of ours had, with the flow.
+    huge_pages_mib: Cell<u64>,
 }
 
 impl Truth {
@@ -134,6 +138,7 @@ fn plain_rows(flow: &Flow, goal: Option<f64>, repetitions: usize, sheet: &mut Sh
     let TradeHash { trades, .. } = truth.trades.get().unwrap_or_default();
     let [before, after] = flow.live;
     sheet.check(format!("{}: {trades} trades, equal in all of them, and so the states of ours; {before} orders rested before, {after} after", flow.name));
+    sheet.check(format!("{}: {} MiB in huge pages", flow.name, truth.huge_pages_mib.get()));
     Ok(())
 }
 

@@ -10,7 +10,9 @@ use wire::slot::{Command, Report};
 /// fits into the cache that is what happens; beyond it, memory is asked for some commands ahead.
 #[derive(Debug, Clone)]
 pub struct Venue<B> {
-    books: Vec<(Symbol, B)>,
+    books: Vec<B>,
+    /// Of each book.
+    symbols: Vec<Symbol>,
     symbols_max: usize,
     /// Open addressing, at most an eighth full, so that how far a symbol is from its place can be predicted: a symbol's word and its book's number. No
     /// symbol is the word 0.
@@ -41,6 +43,7 @@ impl<B: Book> Venue<B> {
         let entries = (8 * symbols_max).next_power_of_two().max(8);
         Venue {
             books: Vec::with_capacity(symbols_max),
+            symbols: Vec::with_capacity(symbols_max),
             symbols_max: symbols_max.max(1),
             table: vec![(0, 0); entries].into(),
             shift: 64 - entries.trailing_zeros(),
@@ -60,24 +63,25 @@ impl<B: Book> Venue<B> {
             at = (at + 1) & (self.table.len() - 1);
         }
         self.table[at] = (word, u32::try_from(self.books.len()).expect("there are fewer than 2^32 symbols"));
-        self.books.push((symbol, book));
+        self.books.push(book);
+        self.symbols.push(symbol);
         true
     }
 
     /// The book of a symbol.
     pub fn get(&self, symbol: Symbol) -> Option<&B> {
-        self.books.get(self.number(symbol)).map(|(_, book)| book)
+        self.books.get(self.number(symbol))
     }
 
     /// The book of a symbol.
     pub fn get_mut(&mut self, symbol: Symbol) -> Option<&mut B> {
         let number = self.number(symbol);
-        self.books.get_mut(number).map(|(_, book)| book)
+        self.books.get_mut(number)
     }
 
     /// All books, in the order of listing.
     pub fn iter(&self) -> impl Iterator<Item = (Symbol, &B)> {
-        self.books.iter().map(|(symbol, book)| (*symbol, book))
+        self.symbols.iter().copied().zip(&self.books)
     }
 
     /// Applies commands in order and hands over what each said. `unlisted` says it for a symbol without a book.
@@ -91,7 +95,7 @@ impl<B: Book> Venue<B> {
         self.patience = self.patience.saturating_sub(commands.len());
         if self.patience == 0 {
             self.patience = PATIENCE;
-            self.looks_ahead = self.books.iter().map(|(_, book)| book.working_set_bytes()).sum::<usize>() > WORKING_SET_BYTES;
+            self.looks_ahead = self.books.iter().map(Book::working_set_bytes).sum::<usize>() > WORKING_SET_BYTES;
         }
         if !self.looks_ahead {
             let mut left = commands;
@@ -109,7 +113,7 @@ impl<B: Book> Venue<B> {
         for (at, command) in commands.iter().enumerate() {
             let number = numbers[at % AHEAD];
             if let Some(soon) = commands.get(at + AHEAD_FURTHER)
-                && let Some((_, book)) = self.books.get(numbers[(at + AHEAD_FURTHER) % AHEAD])
+                && let Some(book) = self.books.get(numbers[(at + AHEAD_FURTHER) % AHEAD])
             {
                 book.prefetch_further(soon);
             }
@@ -124,7 +128,7 @@ impl<B: Book> Venue<B> {
     #[inline]
     fn sight(&self, command: &Command) -> usize {
         let number = self.number(symbol_of(command));
-        if let Some((_, book)) = self.books.get(number) {
+        if let Some(book) = self.books.get(number) {
             book.prefetch(command);
         }
         number
@@ -156,26 +160,27 @@ impl<B: Book> Venue<B> {
 /// in a register throughout.
 #[inline(never)]
 fn run<'a, B: Book>(
-    mut book: Option<&mut (Symbol, B)>,
+    mut book: Option<&mut B>,
     commands: &'a [Command],
     reports: &mut Vec<Report>,
     unlisted: &impl Fn(&Command) -> Report,
     said: &mut impl FnMut(&Command, &[Report]),
 ) -> &'a [Command] {
     let symbol = symbol_of(&commands[0]);
-    for (at, command) in commands.iter().enumerate() {
-        if symbol_of(command) != symbol {
-            return &commands[at..];
+    let mut left = commands.iter();
+    loop {
+        let from_here = left.as_slice();
+        match left.next() {
+            Some(command) if symbol_of(command) == symbol => step(book.as_deref_mut(), command, reports, unlisted, said),
+            _ => return from_here,
         }
-        step(book.as_deref_mut(), command, reports, unlisted, said);
     }
-    &[]
 }
 
 /// Does a command and hands over what it said.
 #[inline(always)]
 fn step<B: Book>(
-    book: Option<&mut (Symbol, B)>,
+    book: Option<&mut B>,
     command: &Command,
     reports: &mut Vec<Report>,
     unlisted: &impl Fn(&Command) -> Report,
@@ -183,7 +188,7 @@ fn step<B: Book>(
 ) {
     reports.clear();
     match book {
-        Some((_, book)) => book.apply(command, reports),
+        Some(book) => book.apply(command, reports),
         None => reports.push(unlisted(command)),
     }
     said(command, reports);

@@ -20,18 +20,22 @@ pub const VERSION: u16 = 1;
 pub const BODY_LEN: usize = 56;
 
 /// What of [`crate::OrderCommand`] goes to a book: everything about orders, nothing about symbols and time.
+///
+/// In memory as in its archive: symbol, id, account, price lie at the same place in every command that has them, so that they are read without asking
+/// for its kind.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Command {
     /// A new order. `price_ticks` of a market order is its protection price.
     Place {
         symbol: Symbol,
-        side: Side,
-        order_type: OrderType,
-        time_in_force: TimeInForce,
         order_id: OrderId,
         account: AccountId,
         price_ticks: i64,
         quantity_lots: i64,
+        side: Side,
+        order_type: OrderType,
+        time_in_force: TimeInForce,
     },
     /// Take what is left of an order out of the book.
     Cancel { symbol: Symbol, order_id: OrderId, account: AccountId },

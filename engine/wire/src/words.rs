@@ -4,8 +4,8 @@
 //! stores that cannot be forwarded to loads of another width: 31 to 57 ns a command through a slot. A test holds these words to rkyv's bytes and
 //! verdicts, for any value and any bytes.
 //!
-//! Word 0 holds the variant's number in byte 0 and, in `Command`, the symbol in bytes 1 to 6; `Place` has its side in byte 7 and goes on with order type
-//! and time in force in word 1. Behind that every field is a word, in the order of the type. In `Report`, the reason or side is byte 1.
+//! Word 0 holds the variant's number in byte 0 and, in `Command`, the symbol in bytes 1 to 6, in `Report` the reason or side in byte 1. Behind that every
+//! field is a word, in the order of the type; the last of `Place` has side, order type and time in force in its low bytes.
 
 use crate::ids::{AccountId, OrderId, Symbol};
 use crate::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
@@ -33,9 +33,9 @@ impl Words for Command {
     fn to_words(&self) -> [u64; WORDS] {
         match *self {
             Command::Place { symbol, side, order_type, time_in_force, order_id, account, price_ticks, quantity_lots } => {
-                let kind = u64::from(order_type as u8) | u64::from(time_in_force as u8) << 8;
+                let kind = u64::from(side as u8) | u64::from(order_type as u8) << 8 | u64::from(time_in_force as u8) << 16;
                 let (price, lots) = (price_ticks.cast_unsigned(), quantity_lots.cast_unsigned());
-                [symbol.word() << 8 | u64::from(side as u8) << 56, kind, order_id.0, account.0, price, lots, 0]
+                [symbol.word() << 8, order_id.0, account.0, price, lots, kind, 0]
             }
             Command::Cancel { symbol, order_id, account } => [1 | symbol.word() << 8, order_id.0, account.0, 0, 0, 0, 0],
             Command::Reduce { symbol, order_id, account, lots } => [2 | symbol.word() << 8, order_id.0, account.0, lots.cast_unsigned(), 0, 0, 0],
@@ -53,13 +53,13 @@ impl Words for Command {
         Some(match head as u8 {
             0 => Command::Place {
                 symbol,
-                side: side((head >> 56) as u8)?,
-                order_type: order_type(a as u8)?,
-                time_in_force: time_in_force((a >> 8) as u8)?,
-                order_id: OrderId(b),
-                account: AccountId(c),
-                price_ticks: d.cast_signed(),
-                quantity_lots: e.cast_signed(),
+                order_id: OrderId(a),
+                account: AccountId(b),
+                price_ticks: c.cast_signed(),
+                quantity_lots: d.cast_signed(),
+                side: side(e as u8)?,
+                order_type: order_type((e >> 8) as u8)?,
+                time_in_force: time_in_force((e >> 16) as u8)?,
             },
             1 => Command::Cancel { symbol, order_id: OrderId(a), account: AccountId(b) },
             2 => Command::Reduce { symbol, order_id: OrderId(a), account: AccountId(b), lots: c.cast_signed() },

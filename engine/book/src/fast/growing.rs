@@ -4,7 +4,7 @@ use super::Fast;
 use crate::BookConfig;
 use wire::order::Side;
 
-/// Orders, and levels, that a growing book starts with: 68 KiB.
+/// Orders, and levels, that a growing book starts with: 75 KiB.
 const ROOM_AT_START: usize = 256;
 
 impl Fast {

@@ -4,21 +4,21 @@
 //! [`MOVES_MAX`] levels in one step: no command pays for a long way alone.
 
 use super::far::Far;
-use super::prefetch::prefetch;
 use super::window::{Level, PAGE, PRICES_MAX, Window};
 
 /// Most levels that one command moves into or out of the window, give or take a page. A moved level costs about as much as a far order.
 const MOVES_MAX: usize = 16;
 
-/// See the module.
+/// See the module. What every command needs is in front.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Ladder {
     window: Window,
-    far: Far,
     count: usize,
     levels_max: usize,
     /// The window has every price: it never moves, and nothing is far.
     is_whole: bool,
+    far: Far,
 }
 
 impl Ladder {
@@ -64,18 +64,10 @@ impl Ladder {
         self.far.get(price).copied().unwrap_or(Level::EMPTY)
     }
 
-    /// Asks for the queue at a price, if it is in the window.
+    /// The queue at a price; of one outside the window, some other.
     #[inline]
-    pub(super) fn prefetch(&self, price: u64) {
-        if self.window.covers(price) {
-            prefetch(self.window.level(price));
-        }
-    }
-
-    /// The queue at a price, if it is in the window; else an empty one.
-    #[inline]
-    pub(super) fn near(&self, price: u64) -> Level {
-        if self.window.covers(price) { *self.window.level(price) } else { Level::EMPTY }
+    pub(super) fn cell(&self, price: u64) -> &Level {
+        self.window.level(price)
     }
 
     /// The queue at a price that has one.

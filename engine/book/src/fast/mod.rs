@@ -5,7 +5,7 @@
 //! * A book is never crossed, so at or below the best bid every level is a bid: neither levels nor orders say their side.
 //!
 //! **Memory** ([`Fast::bytes`]; of a growing book, that of its room so far): 68 bytes per order that the bound (rounded up to a power of two) allows, 16 more each if a price may exceed 32 bits or
-//! a quantity 31; 32 to 64 bytes of window and 24 of tree per level that the bound allows (the window has at most 2^18 prices, 2 MiB); 32 to 64 per origin.
+//! a quantity 31; 32 to 64 bytes of window and 24 of tree per level that the bound allows (the window has at most 2^18 prices, 2 MiB); 40 to 72 per origin.
 
 mod bitmap;
 mod far;
@@ -23,6 +23,7 @@ use crate::{Book, BookConfig, Level, NewOrder, Reports, StateHash};
 use ladder::Ladder;
 use orders::{NONE, Orders, Resting};
 use origins::{Origins, Seen};
+use std::hint::select_unpredictable;
 use wire::ids::{AccountId, OrderId};
 use wire::order::{CancelReason, EndReason, OrderType, RejectReason, Side, TimeInForce};
 use wire::slot::{Command, Report};
@@ -33,23 +34,25 @@ const NO_BID: u64 = 0;
 /// No ask: above every price.
 const NO_ASK: u64 = u64::MAX;
 
-/// See the module and [`Book`].
+/// See the module and [`Book`]. In lines of the cache, what every command needs first: among 64 books, each command's comes from an outer cache (3 ns
+/// a command of 46).
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub struct Fast {
-    price_max: u64,
-    lots_max: u64,
-    /// What rejects; reached by growing if the room is smaller.
-    bounds: BookConfig,
-    /// Orders that the table has room for now.
-    orders_room: usize,
-    /// No level can hold more lots than a number.
-    levels_fit: bool,
-    best_bid: u64,
-    best_ask: u64,
-    last_trade_id: u64,
     orders: Orders,
     ladder: Ladder,
+    best_bid: u64,
+    best_ask: u64,
+    price_max: u64,
+    lots_max: u64,
+    /// Orders that the table has room for now.
+    orders_room: usize,
+    last_trade_id: u64,
     origins: Origins,
+    /// No level can hold more lots than a number.
+    levels_fit: bool,
+    /// What rejects; reached by growing if the room is smaller.
+    bounds: BookConfig,
 }
 
 /// A resting order that was asked for, with its side.
@@ -198,7 +201,7 @@ impl Fast {
         if level.is_empty() {
             self.open_level(side, price, place);
         } else {
-            self.orders.set_behind(level.last, place);
+            *self.orders.behind_mut(level.last) = place;
             self.ladder.level_mut(price).last = place;
         }
     }
@@ -245,23 +248,17 @@ impl Fast {
         }
     }
 
-    /// Takes an order out of its level.
+    /// Takes an order out of its level. Whether it is the first or the last there is a coin's throw where levels are short, so that where its neighbours
+    /// are told is no branch.
     #[inline]
     fn unlink(&mut self, order: &Resting) {
         let Resting { price, before, behind, .. } = *order;
-        if before == NONE && behind == NONE {
+        if before & behind == NONE {
             return self.close_level(price);
         }
-        if before == NONE {
-            self.ladder.level_mut(price).first = behind;
-        } else {
-            self.orders.set_behind(before, behind);
-        }
-        if behind == NONE {
-            self.ladder.level_mut(price).last = before;
-        } else {
-            self.orders.set_before(behind, before);
-        }
+        let level = self.ladder.level_mut(price);
+        *select_unpredictable(before == NONE, &mut level.first, self.orders.behind_mut(before)) = behind;
+        *select_unpredictable(behind == NONE, &mut level.last, self.orders.before_mut(behind)) = before;
     }
 
     /// The resting order if it is this account's.
@@ -273,24 +270,15 @@ impl Fast {
         (order.account == account.0).then_some(Found { place, side, order })
     }
 
-    /// What an order takes from first, or rests behind.
-    #[inline]
-    fn prefetch_met(&self, side: Side, price: u64) {
-        let met = match side {
-            Side::Buy if self.best_ask <= price => self.ladder.near(self.best_ask).first,
-            Side::Sell if self.best_bid >= price => self.ladder.near(self.best_bid).first,
-            Side::Buy | Side::Sell => self.ladder.near(price).last,
+    /// An order in another line than its id's, or none of the account.
+    #[inline(never)]
+    fn cancel_displaced(&mut self, order_id: OrderId, account: AccountId, out: &mut impl Reports) {
+        let Some(Found { place, order, .. }) = self.find(order_id, account) else {
+            return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
         };
-        self.orders.prefetch(met);
-    }
-
-    /// The orders before and behind an order, and its level, if it is in its line.
-    #[inline]
-    fn prefetch_around(&self, order_id: OrderId) {
-        let (before, behind, price) = self.orders.around_at_home(order_id.0);
-        self.orders.prefetch(before);
-        self.orders.prefetch(behind);
-        self.ladder.prefetch(price);
+        self.unlink(&order);
+        self.orders.free(place, order_id.0);
+        out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots: order.lots.cast_signed() });
     }
 
     /// Every other order: it is refused, or takes, or the book is nearly full. By value, so that an order which needs no care stays in registers.
@@ -367,12 +355,16 @@ impl Book for Fast {
 
     #[inline(always)]
     fn cancel(&mut self, order_id: OrderId, account: AccountId, out: &mut impl Reports) {
-        let Some(Found { place, order, .. }) = self.find(order_id, account) else {
-            return out.push(Report::CancelRejected { reason: CancelReason::UnknownOrder, order_id, account });
-        };
-        self.unlink(&order);
-        self.orders.free(place, order_id.0);
-        out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots: order.lots.cast_signed() });
+        // What nearly every order is: in its id's line.
+        match self.orders.find_at_home(order_id.0) {
+            Some(place) if self.orders.account(place) == account.0 => {
+                let order = self.orders.get(place);
+                self.unlink(&order);
+                self.orders.vacate(place);
+                out.push(Report::Ended { reason: EndReason::Cancelled, order_id, account, remaining_lots: order.lots.cast_signed() });
+            }
+            _ => self.cancel_displaced(order_id, account, out),
+        }
     }
 
     #[inline(never)]
@@ -428,31 +420,12 @@ impl Book for Fast {
 
     #[inline]
     fn prefetch(&self, command: &Command) {
-        match *command {
-            Command::Place { order_id, price_ticks, .. } => {
-                self.origins.prefetch(order_id.origin().0);
-                self.orders.prefetch_home(order_id.0);
-                self.ladder.prefetch(price_ticks.cast_unsigned());
-            }
-            Command::Replace { order_id, price_ticks, .. } => {
-                self.orders.prefetch_home(order_id.0);
-                self.ladder.prefetch(price_ticks.cast_unsigned());
-            }
-            Command::Cancel { order_id, .. } | Command::Reduce { order_id, .. } => self.orders.prefetch_home(order_id.0),
-        }
+        self.ask_for_own(command);
     }
 
     #[inline]
     fn prefetch_further(&self, command: &Command) {
-        match *command {
-            Command::Place { side, price_ticks, .. } => self.prefetch_met(side, price_ticks.cast_unsigned()),
-            Command::Replace { order_id, price_ticks, .. } => {
-                self.prefetch_around(order_id);
-                self.orders.prefetch(self.ladder.near(price_ticks.cast_unsigned()).last);
-            }
-            Command::Cancel { order_id, .. } => self.prefetch_around(order_id),
-            Command::Reduce { .. } => {}
-        }
+        self.ask_for_neighbours(command);
     }
 
     /// A line for every order; the rest is small beside that.

@@ -4,7 +4,6 @@
 //! An id's line is decided by its hash. If that is full, the order goes to the next line with room, and every line that it passed by counts it
 //! (`passed`); a search ends at a line that nobody passed.
 
-use super::prefetch::prefetch;
 use std::hint::select_unpredictable;
 
 /// No order.
@@ -32,7 +31,7 @@ pub(super) struct Resting {
 /// One resting order, as it is stored: 32 bytes.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-struct Order {
+pub(super) struct Order {
     id: u64,
     account: u64,
     /// Low 31 bits, and [`POST_ONLY`].
@@ -67,6 +66,8 @@ pub(super) struct Orders {
     high: Box<[High]>,
     /// 64 less the number of bits of a line's number.
     shift: u32,
+    /// All bits of a place.
+    places: u32,
     count: usize,
 }
 
@@ -85,6 +86,7 @@ impl Orders {
             passed: vec![0; lines].into(),
             high: vec![High { lots: 0, price: 0 }; high].into(),
             shift: 64 - lines.trailing_zeros(),
+            places: (2 * lines - 1) as u32,
             count: 0,
         }
     }
@@ -126,7 +128,7 @@ impl Orders {
     fn at(&self, place: u32) -> &Order {
         debug_assert!(((place / 2) as usize) < self.lines.len());
         // SAFETY: lines are two orders each and nothing else (asserted above), so places number the orders of the table. A place is never made but from
-        // a line's number, by `find_in` and `vacant_in`; levels and orders hold such places or NONE, which their users ask for first; the table
+        // a line's number, by `find_in` and `vacant_in`; levels and orders hold such places or NONE, which their users ask for first or mask (`places`); the table
         // never shrinks.
         unsafe { &*self.lines.as_ptr().cast::<Order>().add(place as usize) }
     }
@@ -154,6 +156,18 @@ impl Orders {
             Some(place) => Some(place),
             None => self.find_behind(line, id),
         }
+    }
+
+    /// Where in its id's own line.
+    #[inline]
+    pub(super) fn find_at_home(&self, id: u64) -> Option<u32> {
+        self.find_in(self.home(id), id)
+    }
+
+    /// Whose the order at a place is.
+    #[inline]
+    pub(super) fn account(&self, place: u32) -> u64 {
+        self.at(place).account
     }
 
     /// Where in a line. What is vacant keeps the id that it had; an id comes once only, and takes the first place if that is vacant, so that no two places
@@ -194,26 +208,24 @@ impl Orders {
         resting
     }
 
-    /// Asks for an id's line.
+    /// The line of an id, to ask for it.
     #[inline]
-    pub(super) fn prefetch_home(&self, id: u64) {
-        prefetch(self.line(self.home(id)));
+    pub(super) fn line_of(&self, id: u64) -> &[Order; 2] {
+        self.line(self.home(id))
     }
 
-    /// Asks for the line of a place, or of none.
+    /// The order at a place, or of none another, to ask for its line.
     #[inline]
-    pub(super) fn prefetch(&self, place: u32) {
-        if let Some(line) = self.lines.get((place / 2) as usize) {
-            prefetch(line);
-        }
+    pub(super) fn any_at(&self, place: u32) -> &Order {
+        self.at(place & self.places)
     }
 
     /// The neighbours and the low bits of the price of the order with this id, as far as its line tells without a search; else something.
     #[inline]
-    pub(super) fn around_at_home(&self, id: u64) -> (u32, u32, u64) {
+    pub(super) fn around_at_home(&self, id: u64) -> (&u32, &u32, u64) {
         let orders = self.line(self.home(id));
         let order = &orders[usize::from(orders[1].id == id)];
-        (order.before, order.behind, u64::from(order.price))
+        (&order.before, &order.behind, u64::from(order.price))
     }
 
     /// A place for an order with this id, which is counted; [`Orders::put`] comes next. There must be room.
@@ -267,27 +279,34 @@ impl Orders {
         }
     }
 
+    /// As [`Orders::behind_mut`].
     #[inline]
-    pub(super) fn set_before(&mut self, place: u32, before: u32) {
-        self.at_mut(place).before = before;
+    pub(super) fn before_mut(&mut self, place: u32) -> &mut u32 {
+        &mut self.at_mut(place & self.places).before
     }
 
+    /// Whom the order at a place has behind it; of none, a word that nobody may write to.
     #[inline]
-    pub(super) fn set_behind(&mut self, place: u32, behind: u32) {
-        self.at_mut(place).behind = behind;
+    pub(super) fn behind_mut(&mut self, place: u32) -> &mut u32 {
+        &mut self.at_mut(place & self.places).behind
     }
 
     /// Makes the place of the order with this id vacant; its neighbours were told before.
     #[inline]
     pub(super) fn free(&mut self, place: u32, id: u64) {
-        let order = self.at_mut(place);
-        debug_assert_eq!(order.id, id, "a place is freed by its order");
-        order.before = VACANT;
-        self.count -= 1;
+        debug_assert_eq!(self.at(place).id, id, "a place is freed by its order");
+        self.vacate(place);
         let line = self.home(id);
         if line != (place / 2) as usize {
             self.unpass(line, (place / 2) as usize);
         }
+    }
+
+    /// As [`Orders::free`], of a place in the id's own line.
+    #[inline]
+    pub(super) fn vacate(&mut self, place: u32) {
+        self.at_mut(place).before = VACANT;
+        self.count -= 1;
     }
 
     #[inline(never)]

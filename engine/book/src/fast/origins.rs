@@ -1,14 +1,5 @@
-//! The highest order number seen of each origin: a small open-addressing table that only grows up to its bound.
-
-use super::prefetch::prefetch;
-
-/// One origin, or none.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    /// Plus one; 0 is none.
-    origin: u32,
-    number: u64,
-}
+//! The highest order number seen of each origin. An exchange counts its origins from 0, so that they index an array, 8 bytes each; whatever is beyond the
+//! array is in a small open-addressing table. Neither grows.
 
 /// What [`Origins::see`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,79 +12,96 @@ pub(super) enum Seen {
     NoRoom,
 }
 
+/// The lowest number that an origin may use next: one above the highest seen. 0: none was seen.
+type Next = u64;
+
+/// An origin beyond the array, or none.
+#[derive(Debug, Clone, Copy)]
+struct Far {
+    /// Plus one; 0 is none.
+    origin: u32,
+    next: Next,
+}
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Origins {
+    /// One for each origin that there may be.
+    near: Box<[Next]>,
     /// At most half full.
-    entries: Box<[Entry]>,
+    far: Box<[Far]>,
     shift: u32,
     count: usize,
-    origins_max: usize,
 }
 
 impl Origins {
     pub(super) fn new(origins_max: usize) -> Self {
-        let entries = Self::entries_for(origins_max);
-        Origins { entries: vec![Entry { origin: 0, number: 0 }; entries].into(), shift: 32 - entries.trailing_zeros(), count: 0, origins_max }
+        let far = Self::far_for(origins_max);
+        Origins { near: vec![0; origins_max].into(), far: vec![Far { origin: 0, next: 0 }; far].into(), shift: 32 - far.trailing_zeros(), count: 0 }
     }
 
     /// Bytes that [`Origins::new`] allocates.
     pub(super) fn bytes(origins_max: usize) -> usize {
-        Self::entries_for(origins_max) * size_of::<Entry>()
+        origins_max * size_of::<Next>() + Self::far_for(origins_max) * size_of::<Far>()
     }
 
-    fn entries_for(origins_max: usize) -> usize {
+    fn far_for(origins_max: usize) -> usize {
         (2 * origins_max).next_power_of_two()
-    }
-
-    /// Asks for an origin's entry.
-    #[inline]
-    pub(super) fn prefetch(&self, origin: u32) {
-        prefetch(&self.entries[self.home(origin)]);
-    }
-
-    #[inline]
-    fn home(&self, origin: u32) -> usize {
-        (origin.wrapping_mul(0x9e37_79b9) >> self.shift) as usize
     }
 
     /// Notes a number.
     #[inline]
     pub(super) fn see(&mut self, origin: u32, number: u64) -> Seen {
-        let mut at = self.home(origin);
-        loop {
-            let entry = &mut self.entries[at];
-            if entry.origin == origin + 1 {
-                if number <= entry.number {
-                    return Seen::Again;
-                }
-                entry.number = number;
-                return Seen::New;
-            }
-            if entry.origin == 0 {
-                break;
-            }
-            at = (at + 1) & (self.entries.len() - 1);
+        match self.near.get_mut(origin as usize) {
+            Some(next) if *next != 0 => note(next, number),
+            _ => self.see_first_or_far(origin, number),
         }
-        self.add(at, origin, number)
     }
 
-    #[cold]
-    fn add(&mut self, at: usize, origin: u32, number: u64) -> Seen {
-        if self.count == self.origins_max {
-            return Seen::NoRoom;
+    #[inline(never)]
+    fn see_first_or_far(&mut self, origin: u32, number: u64) -> Seen {
+        let has_room = self.count < self.near.len();
+        let at = self.far_place(origin);
+        let (near, far) = (self.near.get_mut(origin as usize), &mut self.far[at]);
+        let is_far = near.is_none();
+        let next = near.unwrap_or(&mut far.next);
+        if *next == 0 {
+            if !has_room {
+                return Seen::NoRoom;
+            }
+            self.count += 1;
+            if is_far {
+                far.origin = origin + 1;
+            }
         }
-        self.count += 1;
-        self.entries[at] = Entry { origin: origin + 1, number };
-        Seen::New
+        note(next, number)
+    }
+
+    /// Where in the table an origin is, or would be.
+    fn far_place(&self, origin: u32) -> usize {
+        let mut at = (origin.wrapping_mul(0x9e37_79b9) >> self.shift) as usize;
+        while self.far[at].origin != 0 && self.far[at].origin != origin + 1 {
+            at = (at + 1) & (self.far.len() - 1);
+        }
+        at
     }
 
     /// Every origin, ascending, with its highest number.
     pub(super) fn sorted(&self) -> Vec<(u32, u64)> {
-        let mut all: Vec<(u32, u64)> = self.entries.iter().filter(|entry| entry.origin != 0).map(|entry| (entry.origin - 1, entry.number)).collect();
-        all.sort_unstable();
-        all
+        let near = (0..).zip(&self.near).filter(|(_, next)| **next != 0).map(|(origin, next)| (origin, next - 1));
+        let mut far: Vec<(u32, u64)> = self.far.iter().filter(|far| far.origin != 0).map(|far| (far.origin - 1, far.next - 1)).collect();
+        far.sort_unstable();
+        near.chain(far).collect()
     }
+}
+
+#[inline]
+fn note(next: &mut Next, number: u64) -> Seen {
+    if number < *next {
+        return Seen::Again;
+    }
+    *next = number + 1;
+    Seen::New
 }
 
 #[cfg(test)]

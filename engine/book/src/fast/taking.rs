@@ -46,7 +46,7 @@ impl Fast {
         if place == NONE {
             self.close_level(price);
         } else {
-            self.orders.set_before(place, NONE);
+            *self.orders.before_mut(place) = NONE;
             self.ladder.level_mut(price).first = place;
         }
         lots

@@ -75,7 +75,7 @@ impl Step {
 fn memory_is_what_the_bounds_say() {
     let config = BookConfig { price_ticks_max: 1 << 20, quantity_lots_max: 1_000, orders_max: 1 << 14, levels_max: 1 << 10, origins_max: 64 };
     let bytes = Fast::bytes(&config, Fast::window_for(&config));
-    assert_eq!(bytes, (1 << 14) * 68 + (1 << 12) * 8 + (64 + 1) * 8 + 1_025 * 24 + 128 * 16);
+    assert_eq!(bytes, (1 << 14) * 68 + (1 << 12) * 8 + (64 + 1) * 8 + 1_025 * 24 + 64 * 8 + 128 * 16);
 }
 
 #[test]

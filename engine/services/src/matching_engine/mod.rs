@@ -10,7 +10,7 @@ mod tests;
 
 use crate::listing;
 use crate::runner::{Input, Machine, Outputs, Service, To};
-use book::{Book, BookConfig, Fast, Naive, StateHash};
+use book::{Book, BookConfig, Fast, Naive, Reports, Slots, StateHash};
 use convert::{command_in, command_of, event_of, owner_of, symbol_of, taker_side, trade_of, unlisted};
 use ring::{Fault, Handler, Pipeline};
 use runtime::rng::Rng;
@@ -128,7 +128,7 @@ impl<B: Book + Send + 'static> Machine for MatchingMachine<B> {
 
 impl<B: Book + Send + 'static> MatchingMachine<B> {
     fn new(service: &MatchingService<B>) -> Self {
-        let books = Books { service: service.clone(), books: BTreeMap::new(), reports: Vec::new() };
+        let books = Books { service: service.clone(), books: BTreeMap::new() };
         MatchingMachine { rules: 0, pipeline: Pipeline::new(COMMAND_SLOTS, REPORT_SLOTS, books), random: Rng::of_node("matching_ring") }
     }
 
@@ -174,8 +174,6 @@ impl<B: Book + Send + 'static> MatchingMachine<B> {
 struct Books<B> {
     service: MatchingService<B>,
     books: BTreeMap<Symbol, B>,
-    /// Of the step at hand; kept for its room.
-    reports: Vec<Report>,
 }
 
 impl<B: Book> Books<B> {
@@ -190,16 +188,11 @@ impl<B: Book> Books<B> {
 impl<B: Book> Handler<Slot<Command>, Slot<Report>> for Books<B> {
     fn handle(&mut self, slot: &Slot<Command>, out: &mut Vec<Slot<Report>>) -> Result<(), Fault> {
         let command = slot.get()?;
-        self.reports.clear();
+        let mut out = Slots { slots: out, tag: slot.tag() };
         match self.books.get_mut(&symbol_of(&command)) {
-            Some(book) => book.apply(&command, &mut self.reports),
-            None => self.reports.push(unlisted(&command)),
+            Some(book) => book.apply(&command, &mut out),
+            None => out.push(unlisted(&command)),
         }
-        out.extend(self.reports.iter().map(|report| {
-            let mut filled = Slot::EMPTY;
-            filled.put(slot.tag(), report);
-            filled
-        }));
         Ok(())
     }
 }

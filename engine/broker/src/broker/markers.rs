@@ -40,7 +40,7 @@ impl Broker {
         let batch = Batch::control(kind, marker.producer_id, marker.producer_epoch, timestamp_ms).assign(base, leader_epoch);
         replica.append(&batch, true, self.config.segment_bytes, &mut self.io);
         replica.producers.marked_by(marker.producer_id, marker.coordinator_epoch);
-        self.cancel_verification(tp, marker.producer_id, ErrorCode::InvalidTxnState);
+        self.marker_overtakes_verification(tp, marker.producer_id);
         self.queue_marker(tp, batch);
         Ok(self.await_offset(part, tp, base, base + 1, Acks::All))
     }

@@ -48,6 +48,8 @@ pub(crate) struct Verification {
 pub(crate) struct Again {
     pub transactional_id: String,
     pub until_ms: u64,
+    /// A marker of that producer was written since it was asked.
+    pub overtaken: bool,
 }
 
 #[derive(Debug)]

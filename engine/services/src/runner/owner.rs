@@ -93,7 +93,7 @@ impl<L: LogPort, S: Service> Owner<L, S> {
         // 4. matching_engine-2 takes over and sends the same events once more, from offset 372 on: they do not count, and wallet-1 acts on them.
         restore(log, tp, position.next, &mut tenure).await?;
         let Some(journal) = service.journal() else { return Ok((publisher, tenure, position)) };
-        let publisher = self.claim(publisher, &mut tenure, journal, position, deadline_ms).await?;
+        let publisher = self.claim(publisher, &mut tenure, journal, position).await?;
         runtime::reached!("partition_taken_over");
         Ok((publisher, tenure, position))
     }
@@ -108,17 +108,17 @@ impl<L: LogPort, S: Service> Owner<L, S> {
     /// 4. account-1 starts afresh, takes the partition over, and learns from broker-1 who leads: broker-1;
     /// 5. broker-1 answers with the end from before step 1: the last epoch there is 1;
     /// 6. account-1 claims epoch 2 as well; the claim finds its way to the new leader, and is committed.
-    async fn claim(
-        &self,
-        publisher: Publisher<L>,
-        tenure: &mut Tenure<S>,
-        journal: Topic,
-        position: Position,
-        deadline_ms: u64,
-    ) -> Result<Publisher<L>, ServiceError> {
-        let Shared { log, service, topics, .. } = &*self.shared;
+    ///
+    /// Only a question has a deadline, not the reading: that takes as long as there is log. Seed 3, scenario `steady_flow`, with a quota
+    /// that makes reading slow (`scenarios/regressions/0003-steady-flow.json`):
+    /// 1. account-1 takes over, reads all input below the committed position, and has used up the takeover's deadline;
+    /// 2. it asks for the journal's end: the deadline has passed;
+    /// 3. it rebuilds, from the log's start again, and so on for ever.
+    async fn claim(&self, publisher: Publisher<L>, tenure: &mut Tenure<S>, journal: Topic, position: Position) -> Result<Publisher<L>, ServiceError> {
+        let Shared { log, service, topics, config, .. } = &*self.shared;
         let mut journal = Journal::new(topics[&journal].tp(self.lease.tp.partition));
-        journal.read_to_end(log, deadline_ms).await?;
+        journal.read_to_end(log, monotonic_ms() + config.takeover_deadline_ms).await?;
+        let deadline_ms = monotonic_ms() + config.takeover_deadline_ms;
         let epoch = journal.epoch + 1;
         tenure.begin_epoch(epoch);
         let record = tenure.claim(&service.owned(epoch, runtime::rng::Rng::of_node("claim").next_u64()), position.next.0);

@@ -29,7 +29,7 @@ pub struct TransactConfig {
     pub idle_commit_ms: u64,
     /// Distance of ticks: machine time runs at most this far past the last one.
     pub tick_ms: u64,
-    /// How long taking over may take before it starts again.
+    /// How long each question of a takeover may take before it starts again; reading takes as long as there is log.
     pub takeover_deadline_ms: u64,
     /// How long one publication may take.
     pub publish_deadline_ms: u64,

@@ -111,6 +111,22 @@ fn a42_the_leader_adds_its_partition_and_what_comes_late_opens_nothing() {
     assert_eq!(world.fetch_at(leader, tp, 0, Isolation::ReadCommitted).aborted, [(first.0, 3)]);
 }
 
+/// Its end is answered when it is prepared: the first write of the next transaction meets the markers of the last on their way. It waits for them, or is told
+/// to come again; it is not refused as if it had come too late.
+#[test]
+fn a42_the_next_transaction_may_begin_before_the_markers_of_the_last_are_written() {
+    for seed in 0..20 {
+        let (mut world, tp, ..) = three_brokers_with(4_200 + seed, BrokerConfig::new(1, "unset"), v2());
+        let mut producer = begin(&mut world);
+        for nth in 0..5 {
+            // Retries NotEnoughReplicas and nothing else.
+            let offset = write(&mut world, tp, &transactional(&["v"], producer.0, producer.1, 0));
+            assert_eq!(offset, Ok(2 * nth), "seed {seed}, transaction {nth}");
+            producer = end(&mut world, producer, nth % 2 == 0);
+        }
+    }
+}
+
 /// How far the leader's log is replicated, markers included.
 fn replicated(world: &World, tp: Tp) -> i64 {
     let leader = world.leader(tp).expect("a leader");

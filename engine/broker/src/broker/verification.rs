@@ -121,8 +121,10 @@ impl Broker {
             return self.io.set_timer_in(ADD_RETRY_MS, Timer::VerifyAgain(tp, producer_id, guard));
         }
         let verification = leader.verifying.remove(&producer_id).expect("just seen");
-        let overtaken = verification.again.is_some_and(|again| again.overtaken);
-        let verdict = verdict(tp, response.as_ref()).and_then(|()| if overtaken { Err(ErrorCode::InvalidTxnState) } else { Ok(()) });
+        let verdict = match verification.again {
+            Some(Again { overtaken: true, .. }) => verdict(tp, response.as_ref()).and(Err(ErrorCode::InvalidTxnState)),
+            _ => verdict(tp, response.as_ref()),
+        };
         for parked in verification.parked {
             match verdict {
                 Ok(()) => self.append_parked(tp, parked),

@@ -11,7 +11,7 @@ use crate::kafka::{Cluster, Version, missing};
 use crate::plant;
 use crate::scratch::Scratch;
 use crate::world::World;
-use crate::{Usage, differences, planted, process, tree};
+use crate::{Skipped, Usage, differences, planted, process, tree};
 
 pub const COMMAND: Command = Command {
     name: "conformance",
@@ -140,6 +140,18 @@ pub fn lacks_build() -> Option<String> {
     (!finds("make")).then(|| "no make, which builds librdkafka; on Debian and Ubuntu: apt-get install make".to_owned())
 }
 
+/// Of three nodes, each with a heap of 320 MB, and of a build's test.
+const MEMORY_KIB: u64 = 3 << 20;
+
+/// What it lacks for a run that must not fail for want of anything.
+pub fn lacks_room() -> Option<String> {
+    let known = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = known.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let short = free.filter(|free_kib| *free_kib < MEMORY_KIB);
+    lacks_kafka("rdkafka")
+        .or_else(|| short.map(|free_kib| format!("{} MiB of memory are free, a Kafka of three nodes wants {}", free_kib >> 10, MEMORY_KIB >> 10)))
+}
+
 /// What it lacks to run the contract on Apache Kafka.
 fn lacks_kafka(client: &str) -> Option<String> {
     let library = if client == "rdkafka" { lacks_build() } else { None };
@@ -163,6 +175,21 @@ fn kafka(client: &str, version: Version, only: Option<&str>, write: bool) -> Res
     if !ran {
         cluster.down()?;
     }
+    code
+}
+
+/// The contract on the elder Kafka through librdkafka, with one round of faults. A machine that gives no cluster (no jars, a port that is taken, nodes that
+/// do not come up) is [`Skipped`]; whatever goes wrong afterwards is the cluster's word or ours.
+pub fn shortly() -> Result<u8> {
+    let (client, version) = ("rdkafka", Version::V3_9);
+    process::run(contract_of(client).arg("--no-run"))?;
+    let cluster = Cluster::at(version);
+    if let Err(error) = cluster.up() {
+        cluster.down()?;
+        return Err(Skipped(format!("no Kafka came up here: {error:#}")).into());
+    }
+    let code = process::code(&mut on_cluster(client, version, "1")?);
+    cluster.down()?;
     code
 }
 

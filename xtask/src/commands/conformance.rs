@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::Command;
 use super::kafka::take_version;
-use crate::kafka::{Cluster, Version, missing};
+use crate::kafka::{Cluster, NoCluster, Version, missing};
 use crate::plant;
 use crate::scratch::Scratch;
 use crate::world::World;
@@ -118,17 +118,12 @@ fn exchange_on_kafka(client: &str, version: Version, only: &str, next: Option<&P
         cargo
     };
     process::run(test().arg("--no-run"))?;
-    let cluster = Cluster::at(version);
-    cluster.down()?;
-    cluster.up()?;
     let mut test = test();
     test.args(["--", "--nocapture", only]).env("LOCKSTEP_KAFKA_BROKERS", Cluster::bootstrap()).env("LOCKSTEP_KAFKA_CLIENT", client);
     if let Some(next) = next {
         test.env("LOCKSTEP_NEXT_BUILD", next);
     }
-    let code = process::code(&mut test);
-    cluster.down()?;
-    code
+    Cluster::at(version).during(|| process::code(&mut test))
 }
 
 fn finds(program: &str) -> bool {
@@ -168,14 +163,21 @@ fn kafka(client: &str, version: Version, only: Option<&str>, write: bool) -> Res
     let ran = cluster.is_running();
     // Built before the cluster is started: both at once are slow.
     process::run(contract_of(client).arg("--no-run"))?;
-    cluster.up()?;
     let rounds = std::env::var("LOCKSTEP_ROUNDS").unwrap_or_else(|_| ROUNDS.to_owned());
     let record = format!("{client}-{}", version.full());
-    let code = judge(on_cluster(client, version, &rounds)?.arg("--").args(only), write.then_some(&record));
+    let contract = || {
+        let mut test = contract_of(client);
+        if finds("gdb") {
+            test.args(["--config", UNDER_GDB]);
+        }
+        test.env("LOCKSTEP_ROUNDS", &rounds).arg("--").args(only);
+        on_cluster(test, client, version, |test| judge(test, write.then_some(&record)))
+    };
     if !ran {
-        cluster.down()?;
+        return cluster.during(contract);
     }
-    code
+    cluster.up()?;
+    contract()
 }
 
 /// The contract on the elder Kafka through librdkafka, with one round of faults. A machine that gives no cluster (no jars, a port that is taken, nodes that
@@ -183,14 +185,15 @@ fn kafka(client: &str, version: Version, only: Option<&str>, write: bool) -> Res
 pub fn shortly() -> Result<u8> {
     let (client, version) = ("rdkafka", Version::V3_9);
     process::run(contract_of(client).arg("--no-run"))?;
-    let cluster = Cluster::at(version);
-    if let Err(error) = cluster.up() {
-        cluster.down()?;
-        return Err(Skipped(format!("no Kafka came up here: {error:#}")).into());
+    let mut briefly = contract_of(client);
+    briefly.env("LOCKSTEP_ROUNDS", "1");
+    match Cluster::at(version).during(|| on_cluster(briefly, client, version, process::code)) {
+        Err(error) if error.is::<NoCluster>() => {
+            let why = format!("{error:#}");
+            Err(Skipped(why.lines().next().unwrap_or_default().to_owned()).into())
+        }
+        result => result,
     }
-    let code = process::code(&mut on_cluster(client, version, "1")?);
-    cluster.down()?;
-    code
 }
 
 fn contract_of(client: &str) -> Process {
@@ -200,16 +203,14 @@ fn contract_of(client: &str) -> Process {
     cargo
 }
 
-/// On the cluster of this version, which runs.
-fn on_cluster(client: &str, version: Version, rounds: &str) -> Result<Process> {
+/// On the cluster of this version, which runs. The test ends with this process: it would kill and start nodes for nobody.
+fn on_cluster(mut cargo: Process, client: &str, version: Version, run: impl FnOnce(&mut Process) -> Result<u8>) -> Result<u8> {
     let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
-    let mut cargo = contract_of(client);
-    if finds("gdb") {
-        cargo.args(["--config", UNDER_GDB]);
-    }
-    cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full());
-    cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client);
-    Ok(cargo)
+    let (its_end, ours) = std::io::pipe()?;
+    cargo.stdin(its_end).env("LOCKSTEP_ENDS_WITH_STDIN", "yes").env("LOCKSTEP_KAFKA", version.full());
+    let code = run(cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client));
+    drop(ours);
+    code
 }
 
 /// librdkafka is C: where there is a gdb, a crash of it is told with the stacks of all threads. (Rust ignores the signal of a closed pipe.)

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::Command;
 use crate::Usage;
-use crate::kafka::{Cluster, Version, missing};
+use crate::kafka::{Cluster, Version, missing, watch};
 
 pub const COMMAND: Command = Command {
     name: "kafka",
@@ -27,6 +27,8 @@ fn run(arguments: &[String]) -> Result<u8> {
         ["up"] => cluster.up(),
         ["down"] => cluster.down(),
         ["status"] => cluster.status(),
+        // For a run that brings up its own; nothing that a person calls.
+        ["watch"] => watch(&cluster),
         ["kill", node] => cluster.kill(node_of(node)?),
         ["start", node] => cluster.start(node_of(node)?),
         ["pause", node] => cluster.pause(node_of(node)?),

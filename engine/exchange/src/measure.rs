@@ -256,9 +256,10 @@ async fn open_loop(args: &MeasureArgs, producer: &mut impl Producer, topic: &Top
         if let Some(early_us) = due_us.checked_sub(monotonic_us()).filter(|early_us| *early_us > 0) {
             sleep(Duration::from_micros(early_us)).await;
         }
-        let ticket = producer.send(topic.tp((n % u64::from(topic.partitions)) as u32), record(args), monotonic_ms() + ACK_MS);
-        // A timer is late by up to a millisecond or so, which is not the log's; whoever is later than that waits.
+        // A timer is late by up to a millisecond or so, which is not the log's; whoever is later than that waits. Taken before the send: whoever is kept
+        // from going on behind it may be acknowledged by then.
         let sent_us = monotonic_us();
+        let ticket = producer.send(topic.tp((n % u64::from(topic.partitions)) as u32), record(args), monotonic_ms() + ACK_MS);
         let since_us = if sent_us < due_us + TIMER_US { sent_us } else { due_us };
         let acked_in = acked_in.clone();
         runtime::task::spawn(async move {

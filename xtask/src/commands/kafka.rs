@@ -52,7 +52,8 @@ fn measure(cluster: &Cluster, settings: &[&str]) -> Result<u8> {
         cargo.current_dir(tree::root());
         cargo
     };
-    let what = ["--quiet", "--release", "--package", "lockstep-exchange", "--features", "rdkafka,krafka"];
+    let client = if settings.iter().any(|word| word.ends_with("krafka")) { "krafka" } else { "rdkafka" };
+    let what = ["--quiet", "--release", "--package", "lockstep-exchange", "--features", client];
     process::run(exchange().arg("build").args(what))?;
     let mut run = exchange();
     run.arg("run").args(what).args(["--", "measure", "--kafka", &Cluster::bootstrap()]).args(settings);

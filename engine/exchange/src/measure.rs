@@ -304,9 +304,16 @@ async fn read_again(client: &impl LogPort, topic: &TopicInfo, written: u64) -> R
     let from = (0..topic.partitions).map(|partition| (topic.tp(partition), Position::START)).collect();
     let mut reader = client.read(Subscription::Assigned(from), Isolation::ReadUncommitted).await?;
     let (start_us, mut read) = (monotonic_us(), 0);
+    let mut until_ms = monotonic_ms() + ACK_MS;
     while read < written {
-        match reader.next(monotonic_ms() + ACK_MS).await {
-            ConsumerEvent::Records { batch, .. } => read += batch.records.len() as u64,
+        match reader.next(until_ms).await {
+            ConsumerEvent::Records { batch, .. } => {
+                read += batch.records.len() as u64;
+                until_ms = monotonic_ms() + ACK_MS;
+            }
+            ConsumerEvent::Progress { position, tp } if monotonic_ms() >= until_ms => {
+                bail!("read {read} of {written} records, and no more come; partition {} at {position:?}", tp.partition)
+            }
             ConsumerEvent::Progress { .. } => {}
             other => bail!("reading after {read} of {written} records: {other:?}"),
         }

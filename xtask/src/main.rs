@@ -66,6 +66,18 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// This machine cannot do it, for the reason given; nothing was found wrong.
+#[derive(Debug)]
+struct Skipped(String);
+
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "skipped: {}", self.0)
+    }
+}
+
+impl std::error::Error for Skipped {}
+
 /// For commands that take nothing: anything given is a mistake that must be told.
 fn no_arguments(arguments: &[String]) -> anyhow::Result<()> {
     match arguments.first() {

@@ -1,7 +1,8 @@
 //! The log port's contract on Apache Kafka, through either client library: `cargo xtask conformance --log rdkafka|krafka`.
 //!
 //! Needs the cluster of `cargo xtask kafka up`; `LOCKSTEP_KAFKA` tells that it is there, `LOCKSTEP_KAFKA_CONTROL` the command that kills and starts its
-//! nodes, `LOCKSTEP_KAFKA_CLIENT` which library. `LOCKSTEP_ROUNDS`: rounds of faults over the workload, 3 without it. Without the first three there is nothing to judge. An argument runs only the contracts whose names contain it.
+//! nodes, `LOCKSTEP_KAFKA_CLIENT` which library. `LOCKSTEP_ROUNDS`: rounds of faults over the workload, 3 without it. `LOCKSTEP_ENDS_WITH_STDIN`: it ends when
+//! its standard input does. Without the first three there is nothing to judge. An argument runs only the contracts whose names contain it.
 #![allow(clippy::disallowed_methods)] // it measures threads, and runs the cluster's command
 
 mod kafka;
@@ -40,6 +41,8 @@ const IN_SYNC_MS_MAX: u64 = 300_000;
 const ANSWER_MS_MAX: u64 = 60_000;
 /// Of a member that no contract puts out, between two of its polls: so long may it take to give up what is asked back.
 const POLL_MS_MAX: u32 = 60_000;
+/// Of the same: nobody waits for it to be put out, and a busy machine does not.
+const SESSION_MS_MAX: u32 = 30_000;
 
 /// A client library under test.
 trait Library: Send + Sync + 'static {
@@ -150,7 +153,7 @@ impl<C: Library> Bench for Real<C> {
     fn client(&self, client: Client) -> C::Log {
         let defaults = KafkaConfig::new("conformance", brokers(if client.proxied { RELAY } else { PLAIN }));
         let config = KafkaConfig {
-            session_timeout_ms: client.session_timeout_ms.unwrap_or(defaults.session_timeout_ms),
+            session_timeout_ms: client.session_timeout_ms.unwrap_or(SESSION_MS_MAX),
             max_poll_interval_ms: client.session_timeout_ms.unwrap_or(POLL_MS_MAX),
             buffer_bytes_max: client.buffer_bytes_max.map_or(defaults.buffer_bytes_max, |bytes| bytes as u64),
             ..defaults
@@ -167,7 +170,7 @@ impl<C: Library> Bench for Real<C> {
     }
 
     fn load(&self) -> Load {
-        Load { rounds: self.rounds, ahead: 40, pause_ms: 50 }
+        Load { rounds: self.rounds, ahead: 40, pause_ms: 50, outage_ms: 7_500 }
     }
 
     fn fresh(&self, word: &str) -> String {
@@ -251,6 +254,12 @@ fn main() {
         println!("no Kafka: `cargo xtask conformance --log rdkafka|krafka` starts one");
         return;
     };
+    if std::env::var_os("LOCKSTEP_ENDS_WITH_STDIN").is_some() {
+        std::thread::spawn(|| {
+            let _what_it_says = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            std::process::exit(2);
+        });
+    }
     let only = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the operating system gives threads");
     let broken = match client.as_str() {

@@ -70,21 +70,13 @@ struct Figures {
     partitions: u32,
     on_kafka: bool,
     ack_us: Histogram<u64>,
-    records_per_second: u64,
-    reads_per_second: u64,
+    written_per_second: Vec<u64>,
+    read_per_second: Vec<u64>,
 }
 
-/// Prints the conditions, then a line for each number of partitions.
+/// Prints the conditions, then what was measured, as two tables.
 pub async fn run(args: MeasureArgs) -> Result<()> {
-    let files = if args.plain { "plain files" } else { "one journal" };
-    println!("log alone, one broker in this process, clients over loopback TCP, fsync {:?}, {files}, values of {} bytes", args.fsync, args.record_bytes);
-    println!(
-        "ack latency: open loop, {} records/s, from when a record was sent, or was due if that is more than 2 ms before; {} rounds of {} s in turns",
-        args.rate, args.rounds, args.seconds
-    );
-    if let Some(brokers) = &args.kafka {
-        println!("beside it Apache Kafka at {brokers} through {:?}: three replicas, two in sync at least, acks all", args.client);
-    }
+    print_conditions(&args);
     let mut sync_us = histogram();
     let mut all = figures(&args);
     let mut written_bytes = 0;
@@ -96,30 +88,66 @@ pub async fn run(args: MeasureArgs) -> Result<()> {
             };
             let measured = measured.with_context(|| format!("round {round}, {}", figures.of))?;
             figures.ack_us.add(measured.ack_us).expect("histograms that grow take any value");
-            figures.records_per_second = figures.records_per_second.max(measured.records_per_second);
-            figures.reads_per_second = figures.reads_per_second.max(measured.reads_per_second);
+            figures.written_per_second.push(measured.records_per_second);
+            figures.read_per_second.push(measured.reads_per_second);
             written_bytes += measured.written_bytes;
         }
     }
-    println!("{:>24}  {}", "the disk's own sync", quantiles(&sync_us));
-    for figures in &all {
-        println!("{:>24}  {}", figures.of, quantiles(&figures.ack_us));
-    }
-    println!("best round, closed loop with {IN_FLIGHT_MAX} in flight, then all of it read again:");
-    for Figures { of, records_per_second, reads_per_second, .. } in &all {
-        let megabytes = |records: u64| megabytes(records * u64::from(args.record_bytes));
-        let (written, read) = (megabytes(*records_per_second), megabytes(*reads_per_second));
-        println!("{of:>24}  written {records_per_second} records/s, {written} MB/s   read {reads_per_second} records/s, {read} MB/s");
-    }
-    println!("values written in all {} MB; most memory this process ever had {}", megabytes(written_bytes), peak_memory());
+    print_latencies(&sync_us, &all);
+    print_throughput(&all, u64::from(args.record_bytes));
+    println!("\nvalues written in all {} MB; most memory this process ever had {}", megabytes(written_bytes), peak_memory());
     Ok(())
+}
+
+/// Before any number: what was compared with what.
+fn print_conditions(args: &MeasureArgs) {
+    let files = if args.plain { "plain files" } else { "one journal" };
+    let when = match args.fsync {
+        Fsync::Always => "acknowledged once it is on the disk",
+        Fsync::Interval | Fsync::Never => "acknowledged before it is on the disk",
+    };
+    println!("values of {} bytes; {} rounds of every line, in turns, so that a busy machine is busy for all of them", args.record_bytes, args.rounds);
+    println!("  embedded  one broker in this process, one replica, client over loopback TCP; fsync {:?}: {when}; {files}", args.fsync);
+    if let Some(brokers) = &args.kafka {
+        println!("  Kafka     at {brokers} through {:?}: three replicas, acks=all, two in sync at least;", args.client);
+        println!("            acknowledged once the page cache of each replica in sync has it: Kafka leaves fsync to the operating system");
+    }
+    println!("  the disk  4 KiB overwritten and fdatasync, {SYNCS} times a round, in the embedded log's directory");
+}
+
+/// Open loop.
+fn print_latencies(sync_us: &Histogram<u64>, all: &[Figures]) {
+    println!("\nack latency in µs: each record at its time, whatever became of those before; from when it was sent, or was due if that is over 2 ms earlier");
+    println!("{:>26} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}", "", "min", "p50", "p90", "p99", "p99.9", "max", "samples");
+    let rows = all.iter().map(|figures| (figures.of.as_str(), &figures.ack_us));
+    for (of, us) in std::iter::once(("the disk's own sync", sync_us)).chain(rows) {
+        let at = |quantile: f64| us.value_at_quantile(quantile);
+        let (p50, p90, p99, p999) = (at(0.5), at(0.9), at(0.99), at(0.999));
+        println!("{of:>26} {:>9} {p50:>9} {p90:>9} {p99:>9} {p999:>9} {:>9} {:>10}", us.min(), us.max(), us.len());
+    }
+}
+
+/// Closed loop, then everything read again.
+fn print_throughput(all: &[Figures], record_bytes: u64) {
+    println!("\nthroughput with {IN_FLIGHT_MAX} records in flight, then all of it read again: median of the rounds, and the best");
+    println!("{:>26} {:>11} {:>8} {:>11}   {:>11} {:>8} {:>11}", "", "written/s", "MB/s", "best/s", "read/s", "MB/s", "best/s");
+    for figures in all {
+        let [written, read] = [&figures.written_per_second, &figures.read_per_second].map(|rounds| {
+            let mut rounds = rounds.clone();
+            rounds.sort_unstable();
+            let median = rounds[rounds.len() / 2];
+            format!("{median:>11} {:>8} {:>11}", megabytes(median * record_bytes), rounds[rounds.len() - 1])
+        });
+        println!("{:>26} {written}   {read}", figures.of);
+    }
 }
 
 /// Still without a figure: each number of partitions on each log.
 fn figures(args: &MeasureArgs) -> Vec<Figures> {
     let of = |partitions: u32, on_kafka: bool| {
-        let of = format!("{}{partitions} partitions", if on_kafka { "Kafka, " } else { "" });
-        Figures { of, partitions, on_kafka, ack_us: histogram(), records_per_second: 0, reads_per_second: 0 }
+        let (log, s) = (if on_kafka { "Kafka" } else { "embedded" }, if partitions == 1 { "" } else { "s" });
+        let of = format!("{log}, {partitions} partition{s}");
+        Figures { of, partitions, on_kafka, ack_us: histogram(), written_per_second: Vec::new(), read_per_second: Vec::new() }
     };
     let logs = if args.kafka.is_some() { &[false, true][..] } else { &[false] };
     args.partitions.iter().flat_map(|partitions| logs.iter().map(move |on_kafka| of(*partitions, *on_kafka))).collect()
@@ -136,11 +164,6 @@ fn peak_memory() -> String {
 
 fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three digits are a valid precision")
-}
-
-fn quantiles(us: &Histogram<u64>) -> String {
-    let at = |quantile: f64| us.value_at_quantile(quantile);
-    format!("min {} p50 {} p90 {} p99 {} p99.9 {} max {} µs of {}", us.min(), at(0.5), at(0.9), at(0.99), at(0.999), us.max(), us.len())
 }
 
 /// What one measurement gave.
@@ -175,9 +198,12 @@ async fn in_place(args: &MeasureArgs, place: &Path, partitions: u32, sync_us: &m
 /// The measurement itself, on a new topic, whatever the log is.
 pub async fn through(args: &MeasureArgs, client: &impl LogPort, spec: TopicSpec) -> Result<Measured> {
     let topic = topic(client, spec).await?;
-    let ack_us = open_loop(args, client, &topic).await?;
-    let (records_per_second, acked) = closed_loop(args, client, &topic).await?;
-    let written = acked + args.rate * args.seconds;
+    let mut producer = client.producer().await?;
+    let first = touch(args, &mut producer, &topic).await?;
+    let ack_us = open_loop(args, &mut producer, &topic).await?;
+    let (records_per_second, acked) = closed_loop(args, &mut producer, &topic).await?;
+    drop(producer);
+    let written = first + args.rate * args.seconds + acked;
     let reads_per_second = read_again(client, &topic, written).await?;
     Ok(Measured { ack_us, records_per_second, reads_per_second, written_bytes: written * u64::from(args.record_bytes) })
 }
@@ -210,10 +236,19 @@ fn record(args: &MeasureArgs) -> Record {
     Record { key: None, value: Some(Bytes::from(vec![7; args.record_bytes as usize])), timestamp_ms: 0 }
 }
 
+/// One record to every partition, so that nobody waits for a connection or a file that is new. How many.
+async fn touch(args: &MeasureArgs, producer: &mut impl Producer, topic: &TopicInfo) -> Result<u64> {
+    let tickets: Vec<_> = (0..topic.partitions).map(|partition| producer.send(topic.tp(partition), record(args), monotonic_ms() + ACK_MS)).collect();
+    for ticket in tickets {
+        let outcome = ticket.outcome().await;
+        let Outcome::Done(_) = outcome else { bail!("the first record of a partition was not acknowledged: {outcome:?}") };
+    }
+    Ok(u64::from(topic.partitions))
+}
+
 /// Every record at its time. The first tenth warms up.
-async fn open_loop(args: &MeasureArgs, client: &impl LogPort, topic: &TopicInfo) -> Result<Histogram<u64>> {
+async fn open_loop(args: &MeasureArgs, producer: &mut impl Producer, topic: &TopicInfo) -> Result<Histogram<u64>> {
     let count = args.rate * args.seconds;
-    let mut producer = client.producer().await?;
     let (acked_in, mut acked) = mpsc::unbounded_channel();
     let start_us = monotonic_us();
     for n in 0..count {
@@ -221,9 +256,10 @@ async fn open_loop(args: &MeasureArgs, client: &impl LogPort, topic: &TopicInfo)
         if let Some(early_us) = due_us.checked_sub(monotonic_us()).filter(|early_us| *early_us > 0) {
             sleep(Duration::from_micros(early_us)).await;
         }
-        let ticket = producer.send(topic.tp((n % u64::from(topic.partitions)) as u32), record(args), monotonic_ms() + ACK_MS);
-        // A timer is late by up to a millisecond or so, which is not the log's; whoever is later than that waits.
+        // A timer is late by up to a millisecond or so, which is not the log's; whoever is later than that waits. Taken before the send: whoever is kept
+        // from going on behind it may be acknowledged by then.
         let sent_us = monotonic_us();
+        let ticket = producer.send(topic.tp((n % u64::from(topic.partitions)) as u32), record(args), monotonic_ms() + ACK_MS);
         let since_us = if sent_us < due_us + TIMER_US { sent_us } else { due_us };
         let acked_in = acked_in.clone();
         runtime::task::spawn(async move {
@@ -244,8 +280,7 @@ async fn open_loop(args: &MeasureArgs, client: &impl LogPort, topic: &TopicInfo)
 }
 
 /// As many as are acknowledged with a bounded number in flight.
-async fn closed_loop(args: &MeasureArgs, client: &impl LogPort, topic: &TopicInfo) -> Result<(u64, u64)> {
-    let mut producer = client.producer().await?;
+async fn closed_loop(args: &MeasureArgs, producer: &mut impl Producer, topic: &TopicInfo) -> Result<(u64, u64)> {
     let mut in_flight: VecDeque<SendTicket> = VecDeque::new();
     let (start_us, mut acked) = (monotonic_us(), 0u64);
     let mut n = 0u32;
@@ -269,9 +304,16 @@ async fn read_again(client: &impl LogPort, topic: &TopicInfo, written: u64) -> R
     let from = (0..topic.partitions).map(|partition| (topic.tp(partition), Position::START)).collect();
     let mut reader = client.read(Subscription::Assigned(from), Isolation::ReadUncommitted).await?;
     let (start_us, mut read) = (monotonic_us(), 0);
+    let mut until_ms = monotonic_ms() + ACK_MS;
     while read < written {
-        match reader.next(monotonic_ms() + ACK_MS).await {
-            ConsumerEvent::Records { batch, .. } => read += batch.records.len() as u64,
+        match reader.next(until_ms).await {
+            ConsumerEvent::Records { batch, .. } => {
+                read += batch.records.len() as u64;
+                until_ms = monotonic_ms() + ACK_MS;
+            }
+            ConsumerEvent::Progress { position, tp } if monotonic_ms() >= until_ms => {
+                bail!("read {read} of {written} records, and no more come; partition {} at {position:?}", tp.partition)
+            }
             ConsumerEvent::Progress { .. } => {}
             other => bail!("reading after {read} of {written} records: {other:?}"),
         }

@@ -109,7 +109,7 @@ impl Bench for Embedded {
     }
 
     fn load(&self) -> Load {
-        Load { rounds: crate::rounds(3), ahead: 40, pause_ms: 20 }
+        Load { rounds: crate::rounds(3), ahead: 40, pause_ms: 20, outage_ms: 2_500 }
     }
 
     fn fresh(&self, word: &str) -> String {

@@ -83,7 +83,7 @@ impl Bench for Simulated {
 
     /// Three seeds.
     fn load(&self) -> Load {
-        Load { rounds: crate::rounds(1), ahead: 12, pause_ms: 200 }
+        Load { rounds: crate::rounds(1), ahead: 12, pause_ms: 200, outage_ms: 2_500 }
     }
 
     fn fresh(&self, word: &str) -> String {

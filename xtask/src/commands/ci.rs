@@ -8,9 +8,10 @@ use anyhow::{Result, bail};
 
 use super::{Command, conformance, fuzz, loom, plants, test};
 use crate::world::{World, commit_hash, sim_command};
-use crate::{no_arguments, plant, process, tree};
+use crate::{Skipped, Usage, plant, process, tree};
 
-pub const COMMAND: Command = Command { name: "ci", uses: &[("everything the CI runs, in its order", "cargo xtask ci")], run };
+pub const COMMAND: Command =
+    Command { name: "ci", uses: &[("everything the CI runs, in its order", "cargo xtask ci"), ("some steps of it", "cargo xtask ci STEP…")], run };
 
 struct Step {
     name: &'static str,
@@ -47,6 +48,7 @@ const STEPS: &[Step] = &[
     step("latency", latency),
     step("regressions", regressions),
     step("mixed builds", mixed_builds),
+    step("kafka", kafka).unless(conformance::lacks_room),
     step("alarm", alarm),
     step("seeds 1..=20", |root| sim(root, &["sweep", "--seeds", "1..21"])),
     step("sweep", sweep),
@@ -56,12 +58,12 @@ const STEPS: &[Step] = &[
 const ALARM: &str = "client_order_id_dedup_off";
 
 fn run(arguments: &[String]) -> Result<u8> {
-    no_arguments(arguments)?;
+    let steps = chosen(arguments)?;
     let root = tree::root();
     let mut took: Vec<(&str, Duration)> = Vec::new();
     let mut skipped = 0;
-    for (index, step) in STEPS.iter().enumerate() {
-        println!("==> [{}/{}] {}", index + 1, STEPS.len(), step.name);
+    for (index, step) in steps.iter().enumerate() {
+        println!("==> [{}/{}] {}", index + 1, steps.len(), step.name);
         if let Some(what) = (step.lacks)() {
             println!("    skipped  {}: {what}", step.name);
             skipped += 1;
@@ -69,6 +71,11 @@ fn run(arguments: &[String]) -> Result<u8> {
         }
         let start = Instant::now();
         let result = (step.run)(&root);
+        if let Some(what) = result.as_ref().err().and_then(|error| error.downcast_ref::<Skipped>()) {
+            println!("    skipped  {}: {}", step.name, what.0);
+            skipped += 1;
+            continue;
+        }
         took.push((step.name, start.elapsed()));
         if let Err(error) = result {
             print_durations(&took);
@@ -81,6 +88,15 @@ fn run(arguments: &[String]) -> Result<u8> {
     print_durations(&took);
     println!("{} passed, 0 failed, {skipped} skipped", took.len());
     Ok(0)
+}
+
+/// Those that are named, in the CI's order; all, if none is.
+fn chosen(names: &[String]) -> Result<Vec<&'static Step>> {
+    if let Some(none) = names.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
+        let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        return Err(Usage(format!("no step `{none}`; there are: {}", known.join(" · "))).into());
+    }
+    Ok(STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect())
 }
 
 fn print_durations(took: &[(&str, Duration)]) {
@@ -161,6 +177,14 @@ fn mixed_builds(_: &Path) -> Result<()> {
     }
 }
 
+/// The log port's contract on a real Apache Kafka, where this machine gives one.
+fn kafka(_: &Path) -> Result<()> {
+    match conformance::shortly()? {
+        0 => Ok(()),
+        code => bail!("the contract on Apache Kafka exited with {code}"),
+    }
+}
+
 fn alarm(root: &Path) -> Result<()> {
     let chosen = plants::choose(plant::all(root)?, &[ALARM.to_owned()])?;
     if !plants::prove(root, &chosen)? {
@@ -183,6 +207,16 @@ mod tests {
     #[test]
     fn durations_read_as_a_person_says_them() {
         assert_eq!(minutes(Duration::from_millis(61_900)), "1m 01s");
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name_and_keep_their_order() {
+        let names = |line: &[&str]| {
+            chosen(&line.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).map(|steps| steps.iter().map(|step| step.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["kafka", "fmt"]).expect("both are there"), ["fmt", "kafka"]);
+        assert_eq!(names(&[]).expect("all").len(), STEPS.len());
+        assert!(names(&["kafak"]).expect_err("no such step").is::<Usage>());
     }
 
     /// A seed is hunted only after determinism is shown and an alarm has rung.

@@ -7,11 +7,11 @@ use anyhow::Result;
 
 use super::Command;
 use super::kafka::take_version;
-use crate::kafka::{Cluster, Version, missing};
+use crate::kafka::{Cluster, NoCluster, Version, missing};
 use crate::plant;
 use crate::scratch::Scratch;
 use crate::world::World;
-use crate::{Usage, differences, planted, process, tree};
+use crate::{Skipped, Usage, differences, planted, process, tree};
 
 pub const COMMAND: Command = Command {
     name: "conformance",
@@ -118,17 +118,12 @@ fn exchange_on_kafka(client: &str, version: Version, only: &str, next: Option<&P
         cargo
     };
     process::run(test().arg("--no-run"))?;
-    let cluster = Cluster::at(version);
-    cluster.down()?;
-    cluster.up()?;
     let mut test = test();
     test.args(["--", "--nocapture", only]).env("LOCKSTEP_KAFKA_BROKERS", Cluster::bootstrap()).env("LOCKSTEP_KAFKA_CLIENT", client);
     if let Some(next) = next {
         test.env("LOCKSTEP_NEXT_BUILD", next);
     }
-    let code = process::code(&mut test);
-    cluster.down()?;
-    code
+    Cluster::at(version).during(|| process::code(&mut test))
 }
 
 fn finds(program: &str) -> bool {
@@ -138,6 +133,18 @@ fn finds(program: &str) -> bool {
 /// What this machine lacks to build librdkafka, if anything, and what would help.
 pub fn lacks_build() -> Option<String> {
     (!finds("make")).then(|| "no make, which builds librdkafka; on Debian and Ubuntu: apt-get install make".to_owned())
+}
+
+/// Of three nodes, each with a heap of 320 MB, and of a build's test.
+const MEMORY_KIB: u64 = 3 << 20;
+
+/// What it lacks for a run that must not fail for want of anything.
+pub fn lacks_room() -> Option<String> {
+    let known = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = known.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let short = free.filter(|free_kib| *free_kib < MEMORY_KIB);
+    lacks_kafka("rdkafka")
+        .or_else(|| short.map(|free_kib| format!("{} MiB of memory are free, a Kafka of three nodes wants {}", free_kib >> 10, MEMORY_KIB >> 10)))
 }
 
 /// What it lacks to run the contract on Apache Kafka.
@@ -156,14 +163,37 @@ fn kafka(client: &str, version: Version, only: Option<&str>, write: bool) -> Res
     let ran = cluster.is_running();
     // Built before the cluster is started: both at once are slow.
     process::run(contract_of(client).arg("--no-run"))?;
-    cluster.up()?;
     let rounds = std::env::var("LOCKSTEP_ROUNDS").unwrap_or_else(|_| ROUNDS.to_owned());
     let record = format!("{client}-{}", version.full());
-    let code = judge(on_cluster(client, version, &rounds)?.arg("--").args(only), write.then_some(&record));
+    let contract = || {
+        let mut test = contract_of(client);
+        if finds("gdb") {
+            test.args(["--config", UNDER_GDB]);
+        }
+        test.env("LOCKSTEP_ROUNDS", &rounds).arg("--").args(only);
+        on_cluster(test, client, version, |test| judge(test, write.then_some(&record)))
+    };
     if !ran {
-        cluster.down()?;
+        return cluster.during(contract);
     }
-    code
+    cluster.up()?;
+    contract()
+}
+
+/// The contract on the elder Kafka through librdkafka, with one round of faults. A machine that gives no cluster (no jars, a port that is taken, nodes that
+/// do not come up) is [`Skipped`]; whatever goes wrong afterwards is the cluster's word or ours.
+pub fn shortly() -> Result<u8> {
+    let (client, version) = ("rdkafka", Version::V3_9);
+    process::run(contract_of(client).arg("--no-run"))?;
+    let mut briefly = contract_of(client);
+    briefly.env("LOCKSTEP_ROUNDS", "1");
+    match Cluster::at(version).during(|| on_cluster(briefly, client, version, process::code)) {
+        Err(error) if error.is::<NoCluster>() => {
+            let why = format!("{error:#}");
+            Err(Skipped(why.lines().next().unwrap_or_default().to_owned()).into())
+        }
+        result => result,
+    }
 }
 
 fn contract_of(client: &str) -> Process {
@@ -173,16 +203,14 @@ fn contract_of(client: &str) -> Process {
     cargo
 }
 
-/// On the cluster of this version, which runs.
-fn on_cluster(client: &str, version: Version, rounds: &str) -> Result<Process> {
+/// On the cluster of this version, which runs. The test ends with this process: it would kill and start nodes for nobody.
+fn on_cluster(mut cargo: Process, client: &str, version: Version, run: impl FnOnce(&mut Process) -> Result<u8>) -> Result<u8> {
     let control = format!("{} kafka --version {}", std::env::current_exe()?.display(), version.name());
-    let mut cargo = contract_of(client);
-    if finds("gdb") {
-        cargo.args(["--config", UNDER_GDB]);
-    }
-    cargo.env("LOCKSTEP_ROUNDS", rounds).env("LOCKSTEP_KAFKA", version.full());
-    cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client);
-    Ok(cargo)
+    let (its_end, ours) = std::io::pipe()?;
+    cargo.stdin(its_end).env("LOCKSTEP_ENDS_WITH_STDIN", "yes").env("LOCKSTEP_KAFKA", version.full());
+    let code = run(cargo.env("LOCKSTEP_KAFKA_CONTROL", control).env("LOCKSTEP_KAFKA_CLIENT", client));
+    drop(ours);
+    code
 }
 
 /// librdkafka is C: where there is a gdb, a crash of it is told with the stacks of all threads. (Rust ignores the signal of a closed pipe.)

@@ -3,13 +3,15 @@
 use anyhow::Result;
 
 use super::Command;
-use crate::Usage;
-use crate::kafka::{Cluster, Version, missing};
+use super::conformance::lacks_build;
+use crate::kafka::{Cluster, Version, missing, watch};
+use crate::{Usage, process, tree};
 
 pub const COMMAND: Command = Command {
     name: "kafka",
     uses: &[
         ("a real three-node Kafka for tests", "cargo xtask kafka up|down|status [--version 3.9|4]"),
+        ("the embedded log beside it, measured in turns", "cargo xtask kafka measure [--version 3.9|4] [-- SETTINGS OF `exchange measure`]"),
         ("a fault on one of its nodes", "cargo xtask kafka kill|start|pause|resume NODE [--version 3.9|4]"),
     ],
     run,
@@ -24,15 +26,38 @@ fn run(arguments: &[String]) -> Result<u8> {
     }
     let cluster = Cluster::at(version);
     match words[..] {
+        ["measure"] => measure(&cluster, &[]),
+        ["measure", "--", ref settings @ ..] => measure(&cluster, settings),
         ["up"] => cluster.up(),
         ["down"] => cluster.down(),
         ["status"] => cluster.status(),
+        // For a run that brings up its own; nothing that a person calls.
+        ["watch"] => watch(&cluster),
         ["kill", node] => cluster.kill(node_of(node)?),
         ["start", node] => cluster.start(node_of(node)?),
         ["pause", node] => cluster.pause(node_of(node)?),
         ["resume", node] => cluster.resume(node_of(node)?),
         _ => Err(Usage(format!("cannot read `{}`", words.join(" "))).into()),
     }
+}
+
+/// Of a release build, on a cluster of its own.
+fn measure(cluster: &Cluster, settings: &[&str]) -> Result<u8> {
+    if let Some(what) = lacks_build() {
+        println!("kafka: skipped: {what}");
+        return Ok(0);
+    }
+    let exchange = || {
+        let mut cargo = process::cargo();
+        cargo.current_dir(tree::root());
+        cargo
+    };
+    let client = if settings.iter().any(|word| word.ends_with("krafka")) { "krafka" } else { "rdkafka" };
+    let what = ["--quiet", "--release", "--package", "lockstep-exchange", "--features", client];
+    process::run(exchange().arg("build").args(what))?;
+    let mut run = exchange();
+    run.arg("run").args(what).args(["--", "measure", "--kafka", &Cluster::bootstrap()]).args(settings);
+    cluster.during(|| process::code(&mut run))
 }
 
 fn node_of(word: &str) -> Result<u32> {

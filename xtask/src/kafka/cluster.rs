@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::process::{Process, tail};
-use super::{Version, jars, probe};
+use super::watchdog::Watchdog;
+use super::{NoCluster, Version, jars, probe};
 use crate::{process, tree};
 
 const NODES: [u32; 3] = [1, 2, 3];
@@ -28,6 +29,9 @@ pub struct Cluster {
 fn broker_port(node: u32) -> u16 {
     u16::try_from(node * 3_000 + 16_092).expect("three nodes")
 }
+
+/// Of each node, from its broker's on: for everybody, for the controllers, behind the relays of the conformance suite, of the relays themselves.
+const PORTS: u16 = 4;
 
 fn controller_port(node: u32) -> u16 {
     broker_port(node) + 1
@@ -65,6 +69,20 @@ impl Cluster {
         NODES.into_iter().filter(|node| self.node(*node).running().is_some()).collect()
     }
 
+    /// Started from nothing for as long as `work` lasts; gone after it, and gone with this process however that ends. [`NoCluster`] if it does not come up.
+    pub fn during<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let watchdog = Watchdog::over(self.version)?;
+        // What an earlier run left may be half dead.
+        self.down()?;
+        let result = match self.up() {
+            Ok(_) => work(),
+            Err(error) => Err(error.context(NoCluster)),
+        };
+        self.down()?;
+        watchdog.dismiss()?;
+        result
+    }
+
     /// Starts it from nothing and waits until every node knows all three. One that runs is left alone.
     pub fn up(&self) -> Result<u8> {
         if self.is_running() {
@@ -73,8 +91,7 @@ impl Cluster {
             return Ok(0);
         }
         self.down()?;
-        for node in NODES {
-            let port = broker_port(node);
+        for port in NODES.into_iter().flat_map(|node| broker_port(node)..broker_port(node) + PORTS) {
             ensure!(probe_is_silent(port), "port {port} of loopback is taken: another Kafka? `cargo xtask kafka down --version …` ends ours");
         }
         let begin = Instant::now();
@@ -241,7 +258,8 @@ fn probe_is_silent(port: u16) -> bool {
     std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-/// Every setting was accepted by 3.9.1 and 4.3.1. First the durability under test, then what makes it small and quick.
+/// Every setting was accepted by 3.9.1 and 4.3.1. First the durability under test, then what makes it small and quick, then how long a node may be silent:
+/// longer than one that a busy machine starves, so that nobody is voted out but who was killed or paused.
 fn properties(node: u32, data: &str) -> String {
     let (broker, controller, proxied) = (broker_port(node), controller_port(node), broker_port(node) + 2);
     // A relay of the conformance suite listens there: clients that come through it are told to go on through it.
@@ -272,19 +290,20 @@ num.network.threads=2
 num.io.threads=2
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
-broker.heartbeat.interval.ms=300
-broker.session.timeout.ms=2000
-replica.lag.time.max.ms=3000
 replica.fetch.backoff.ms=100
 auto.leader.rebalance.enable=false
-controller.quorum.election.timeout.ms=500
-controller.quorum.fetch.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 producer.id.expiration.check.interval.ms=1000
 log.initial.task.delay.ms=1000
 log.retention.check.interval.ms=2000
 log.cleaner.backoff.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=6000
+replica.lag.time.max.ms=6000
+controller.quorum.election.timeout.ms=2000
+controller.quorum.fetch.timeout.ms=4000
+initial.broker.registration.timeout.ms=300000
 "
     )
 }

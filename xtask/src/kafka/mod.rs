@@ -4,8 +4,10 @@ mod cluster;
 mod jars;
 mod probe;
 mod process;
+mod watchdog;
 
 pub use cluster::Cluster;
+pub use watchdog::watch;
 
 use std::process::{Command, Stdio};
 
@@ -42,6 +44,16 @@ impl Version {
             Version::V3_9 => "3.9.1",
             Version::V4 => "4.3.1",
         }
+    }
+}
+
+/// Said of an error: there was no cluster to do anything with.
+#[derive(Debug)]
+pub struct NoCluster;
+
+impl std::fmt::Display for NoCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no Kafka came up here")
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Load {
     pub ahead: u32,
     /// Between two rounds of a writer.
     pub pause_ms: u64,
+    /// How long a paused broker stays so: longer than its session with its controller, so that somebody else leads.
+    pub outage_ms: u64,
 }
 
 /// The implementation under test, and the hands on what stands behind it.

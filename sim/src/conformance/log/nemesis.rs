@@ -8,8 +8,6 @@ use std::time::Duration;
 
 /// Requests whose answers are lost and delayed, by API key: Produce, Fetch, OffsetCommit, JoinGroup, Heartbeat, InitProducerId, AddPartitionsToTxn, EndTxn.
 const KINDS: [u16; 8] = [0, 1, 8, 11, 12, 22, 24, 26];
-/// Longer than a broker's session with its controller.
-const PAUSE_MS: u64 = 2_500;
 /// Below a client's request timeout, and above what is usual.
 const DELAY_MS: u64 = 700;
 
@@ -27,7 +25,7 @@ pub async fn rounds<B: Bench>(bench: &B, rounds: u32) -> String {
         bench.restart(broker).await;
         wait(500).await;
         bench.pause(broker).await;
-        wait(PAUSE_MS).await;
+        wait(bench.load().outage_ms).await;
         bench.resume(broker).await;
         wait(500).await;
         for trip in [Trip::Lose, Trip::Delay(DELAY_MS)] {

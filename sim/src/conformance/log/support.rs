@@ -1,5 +1,6 @@
 //! What the bodies have in common: topics, records, an application that does what the port asks of it.
 
+use super::asked::{Request, Response, leader_of};
 use super::{Bench, Client};
 use ::log::{
     Anchor, ConsumerEvent, Delivered, Isolation, Lease, LogPort, Next, Outcome, Position, Producer, Reader, Record, StartPoint, Subscription, TopicInfo,
@@ -37,7 +38,27 @@ pub async fn topic<B: Bench>(bench: &B, log: &B::Log, partitions: u32) -> TopicI
     let (replication, min_isr) = bench.replication();
     let spec = TopicSpec { name: name.clone(), partitions, replication, min_isr, compacted: false };
     assert_eq!(log.create_topics(vec![spec], soon(PATIENCE_MS)).await, Outcome::Done(()));
+    for broker in 1..=bench.brokers() {
+        known_to(bench, broker, &name, partitions).await;
+    }
     found(log, &name).await
+}
+
+/// Brokers hear of a topic one after the other, and on a busy machine seconds apart. A group whose first member divides it by what the last of them says
+/// divides nothing, and librdkafka does not divide anew until its members change.
+async fn known_to<B: Bench>(bench: &B, broker: u32, name: &str, partitions: u32) {
+    let by_ms = soon(PATIENCE_MS);
+    loop {
+        let request = Request::Metadata { topics: Some(vec![name.to_owned()]) };
+        if let Some(Response::Metadata { mut topics, .. }) = bench.ask(broker, request).await
+            && let Some(topic) = topics.pop()
+            && (0..partitions).all(|partition| leader_of(&topic, partition).is_some())
+        {
+            return;
+        }
+        assert!(time::monotonic_ms() < by_ms, "broker {broker} hears of {name}");
+        time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A topic that is there.

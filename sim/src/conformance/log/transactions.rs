@@ -2,7 +2,7 @@
 
 use super::support::{PATIENCE_MS, Worker, began, committed, end, ended, found, record, send_all, settled, soon, texts};
 use super::{Bench, Client};
-use ::log::{ErrorCode, Isolation, LogPort, Next, Outcome, Position, Reader, Reason, TopicInfo, Tx, TxEnd, TxSession};
+use ::log::{ErrorCode, Isolation, LogPort, Next, Outcome, Position, Reader, Reason, SendTicket, TopicInfo, Tx, TxEnd, TxSession};
 use runtime::time::sleep;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,20 +36,27 @@ pub async fn outputs_and_position_come_together_or_not_at_all<B: Bench>(bench: A
         let mut tx = session.begin();
         let tickets: Vec<_> = (0..2).map(|partition| tx.send(topic.tp(partition), record(format!("round {round}")))).collect();
         tx.consumed(lease.proof(), &[(lease.tp, Position { next: Next(round + 1), epoch: None })]);
+        // Written before it is aborted: an abort that overtakes its transaction's beginning finds the one before, which was committed, and is in doubt.
+        let (before, after) = if round % 2 == 1 { (tickets, Vec::new()) } else { (Vec::new(), tickets) };
+        all_written(before, round).await;
         let end = if round % 2 == 0 { tx.commit(soon(PATIENCE_MS)).await } else { tx.abort(soon(PATIENCE_MS)).await };
         session = match end {
             TxEnd::Committed(session) if round % 2 == 0 => session,
             TxEnd::Aborted(session, _) if round % 2 == 1 => session,
             other => panic!("round {round}: {}", ended(&other)),
         };
-        for ticket in tickets {
-            let outcome = ticket.outcome().await;
-            assert!(round % 2 == 1 || matches!(outcome, Outcome::Done(_)), "round {round}: {outcome:?}");
-        }
+        all_written(after, round).await;
         assert_eq!(committed(&log, lease.tp, &group).await, Some(Next(round / 2 * 2 + 1)), "round {round}");
     }
     for partition in 0..2 {
         assert_eq!(settled(&log, topic.tp(partition)).await, ["round 0", "round 2", "round 4"]);
+    }
+}
+
+async fn all_written(tickets: Vec<SendTicket>, round: i64) {
+    for ticket in tickets {
+        let outcome = ticket.outcome().await;
+        assert!(matches!(outcome, Outcome::Done(_)), "round {round}: {outcome:?}");
     }
 }
 

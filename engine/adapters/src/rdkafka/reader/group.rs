@@ -14,6 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
+/// Until a member that was given nothing joins once more: brokers have heard of a new topic by then.
+const JOIN_AGAIN_MS: u64 = 2_000;
+
 impl KafkaReader {
     pub(super) fn rebalance(&mut self, event: &NativeEvent) {
         let given = matches!(event.error(), Err((Code::ASSIGN, _)));
@@ -39,6 +42,7 @@ impl KafkaReader {
             return;
         }
         self.handle.pause(&all);
+        self.joins_again_ms = (elements.is_empty() && !self.joined_again).then(|| time::monotonic_ms() + JOIN_AGAIN_MS);
         let (Some(membership), Some(group)) = (self.handle.membership(), &mut self.group) else { return };
         let assignment = group.assigned(membership);
         let (kafka, answers, wake, name) = (self.kafka.clone(), self.answers_in.clone(), self.wake.clone(), group.name().to_owned());
@@ -49,6 +53,17 @@ impl KafkaReader {
             let _ = answers.send(Answer::Starts { assignment, starts });
             wake.notify_one();
         });
+    }
+
+    /// Given nothing, it may be so because the member that divided the topics had asked a broker that had not heard of them yet: librdkafka looks again after
+    /// five minutes and finds no change to what it knew before (seen: a new topic, its group idle for as long as its members stayed). Once only: a group may
+    /// have more members than partitions.
+    pub(super) fn join_again(&mut self) {
+        if self.joins_again_ms.take_if(|at_ms| time::monotonic_ms() >= *at_ms).is_some() {
+            self.joined_again = true;
+            // An error says that the handle has ended: it tells so itself.
+            let _ended = self.handle.subscribe(&self.topics);
+        }
     }
 
     /// What the application hears becomes true when it hears it.

@@ -35,6 +35,11 @@ pub struct KafkaReader {
     answers: mpsc::UnboundedReceiver<Answer>,
     answers_in: mpsc::UnboundedSender<Answer>,
     group: Option<Membership>,
+    /// What the group reads.
+    topics: Vec<String>,
+    /// It was given nothing, and joins again then.
+    joins_again_ms: Option<u64>,
+    joined_again: bool,
 }
 
 /// Longest between two looks at the queues: they count as polls of the application.
@@ -71,6 +76,9 @@ impl Kafka {
             answers,
             answers_in,
             group: None,
+            topics: Vec::new(),
+            joins_again_ms: None,
+            joined_again: false,
         };
         match subscription {
             Subscription::Assigned(positions) => {
@@ -84,6 +92,7 @@ impl Kafka {
                 reader.handle.subscribe(&topics).map_err(reason)?;
                 let observer = reader.shared().observer.clone();
                 reader.group = Some(Membership::new(group, instance_id, observer));
+                reader.topics = topics;
             }
         }
         Ok(reader)
@@ -135,6 +144,7 @@ impl KafkaReader {
             answer.tell(self.group.as_mut(), |tp| self.held.get(&tp).is_some_and(Held::is_halted), &mut self.events);
         }
         self.revocation_overdue();
+        self.join_again();
         self.seek_what_waits();
     }
 

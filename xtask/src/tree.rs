@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use crate::process;
 
-/// The root of the checkout; `xtask` always lies directly below it. As cargo says it when it runs us: a checkout may have been moved since the build.
+/// The root of the checkout; `xtask` always lies directly below it. As cargo says it when it runs us: a checkout may have been moved since the build. A test
+/// that runs us has been told of its own package.
 pub fn root() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|package| package.ends_with("xtask"));
+    let package = told.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     package.parent().expect("xtask lies in the root of the workspace").to_owned()
 }
 

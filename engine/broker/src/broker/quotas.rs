@@ -32,16 +32,17 @@ impl Quotas {
 impl Broker {
     /// A client wrote so much; it is done, and he is heard again when it is paid for.
     pub(super) fn charge_written(&mut self, to: ReplyTo, bytes: usize) {
-        self.charge(to, Direction::Written, bytes as u64, false);
+        self.charge(to, Direction::Written, bytes as u64);
     }
 
     /// May a client be given so much now? If not he gets nothing, is not charged, and is heard again when he may. A full bucket gives more than it holds:
     /// else a batch larger than the bucket could never be read.
     pub(super) fn may_read(&mut self, to: ReplyTo, bytes: u32) -> bool {
-        self.charge(to, Direction::Read, u64::from(bytes), true)
+        self.charge(to, Direction::Read, u64::from(bytes))
     }
 
-    fn charge(&mut self, to: ReplyTo, direction: Direction, bytes: u64, refuses: bool) -> bool {
+    /// What is written was written; what would be read can still be refused.
+    fn charge(&mut self, to: ReplyTo, direction: Direction, bytes: u64) -> bool {
         let Some(bytes_per_s) = self.config.client_bytes_per_s.filter(|_| to.connection & LOCAL == 0) else { return true };
         // Counted from a full bucket before the clock's beginning.
         let (of, full_us) = ((to.connection, direction), self.now_ms() * 1_000);
@@ -49,7 +50,7 @@ impl Broker {
         let paid_us = self.quotas.0.get(&of).map_or(full_us, |&paid_us| paid_us.max(full_us));
         let (is_full, paid_us) = (paid_us == full_us, paid_us + bytes * 1_000_000 / bytes_per_s);
         let over_ms = paid_us.saturating_sub(now_us).div_ceil(1_000);
-        let granted = over_ms == 0 || !refuses || is_full;
+        let granted = over_ms == 0 || direction == Direction::Written || is_full;
         if granted {
             self.quotas.0.insert(of, paid_us);
         }

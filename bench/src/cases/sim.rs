@@ -84,7 +84,7 @@ fn rows(sheet: &mut Sheet, name: &str, verdicts: &[Verdict]) {
 /// S1 as it is, and what is made of it.
 fn plans(reference: &Value) -> Vec<Measured> {
     let of = |name, plan| Measured { name, plan, verdicts: Vec::new() };
-    let number = |plan: &Value, at: &str| plan.pointer(at).and_then(Value::as_u64).unwrap_or_else(|| panic!("{at}: a plan has this number"));
+    let number = |at: &str| reference.pointer(at).and_then(Value::as_u64).unwrap_or_else(|| panic!("{at}: a plan has this number"));
     let calm = |orders: u64, span_ms: u64| {
         let mut plan = reference.clone();
         plan["faults"] = json!([]);
@@ -93,7 +93,7 @@ fn plans(reference: &Value) -> Vec<Measured> {
         plan["workload"]["generator"]["orders"] = json!(orders);
         plan
     };
-    let (orders, span_ms) = (number(reference, "/workload/generator/orders"), number(reference, "/shape/span_ms"));
+    let (orders, span_ms) = (number("/workload/generator/orders"), number("/shape/span_ms"));
     let growth = GROWTH.map(|(name, part)| of(name, calm(orders / part, span_ms / part)));
     [of("S1", reference.clone()), of("idle", calm(IDLE_ORDERS, span_ms))].into_iter().chain(growth).collect()
 }
@@ -108,7 +108,10 @@ fn simulate(name: &str, plan: &Value) -> Result<Verdict> {
 /// What the simulator printed; `input` is its standard input.
 fn sim(arguments: &[&str], input: Option<&str>) -> Result<String> {
     let program = std::env::var_os("LOCKSTEP_SIM").context("LOCKSTEP_SIM names the program: `cargo xtask bench` sets it")?;
-    let mut child = Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start sim")?;
+    let mut command = Command::new(program);
+    // Its memory is what a user's is, not the bench's own.
+    command.args(arguments).env_remove(crate::HUGE_PAGES.0).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().context("cannot start sim")?;
     child.stdin.take().expect("its input is piped").write_all(input.unwrap_or_default().as_bytes()).context("sim did not read its plan")?;
     let output = child.wait_with_output().context("sim was lost")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -17,7 +17,8 @@ impl Exchange {
     pub fn up(data: &Path, accounts: u64) -> Result<Self> {
         let program = PathBuf::from(std::env::var_os("LOCKSTEP_EXCHANGE").context("LOCKSTEP_EXCHANGE names the program: `cargo xtask bench` sets it")?);
         let mut command = Command::new(&program);
-        command.arg("up").arg("--data").arg(data).args(["--listen", "127.0.0.1:0", "--log-listen", "127.0.0.1:0"]);
+        // Its memory is what a user's is, not the bench's own.
+        command.env_remove(crate::HUGE_PAGES.0).arg("up").arg("--data").arg(data).args(["--listen", "127.0.0.1:0", "--log-listen", "127.0.0.1:0"]);
         for account in 1..=accounts {
             command.args(["--deposit", &format!("{account}:USD:1000000000000")]);
         }

@@ -81,6 +81,8 @@ pub struct Settling {
     pub bound_ms: u64,
     /// What was still open at the last look, in domain words.
     pub open: Vec<String>,
+    /// Was every record read that there is? If not, nothing can be said of what is missing, and the run has failed by its liveness.
+    pub read_to_end: bool,
 }
 
 /// All of it.

@@ -62,7 +62,7 @@ pub fn remove(evidence: &mut Evidence, topic: Topic, which: impl Fn(&Body) -> bo
 /// The whole day.
 pub fn a_day() -> Day {
     let (spec, buyer, seller) = (spec(), AccountId(1), AccountId(2));
-    let settling = Settling { healed_ms: 60_000, settled_ms: Some(63_200), bound_ms: 60_000, open: Vec::new() };
+    let settling = Settling { healed_ms: 60_000, settled_ms: Some(63_200), bound_ms: 60_000, open: Vec::new(), read_to_end: true };
     let evidence = Evidence {
         transactions: true,
         specs: vec![spec],

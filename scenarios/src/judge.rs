@@ -92,7 +92,7 @@ fn look(plan: &Plan, exchange: &Exchange, orders: u64, outcome: RunOutcome<Left>
             acks = acknowledged(&evidence);
             let of_log = sim::invariants::check(&history, sim::invariants::all());
             scores.extend(of_log.into_iter().map(|(name, finding)| (name.to_owned(), finding)));
-            scores.extend(invariants::ALL.iter().map(|invariant| (invariant.name().to_owned(), invariant.check(&evidence))));
+            scores.extend(invariants::check(&evidence));
             let anomalies = sim::checkers::check(&history, Law::Ours, left.settling.settled_ms.is_some());
             scores.extend(sim::checkers::summary(anomalies).into_iter().map(|(name, finding)| (name.to_owned(), finding)));
             seen = Some(evidence);
@@ -141,12 +141,14 @@ fn verdict(scores: &[(String, Finding)], crash: Option<&Crash>) -> (Class, Optio
         return (Class::Crash, None);
     }
     let broken = |name: &str| scores.iter().find(|(scored, _)| scored == name).and_then(|(name, finding)| Some((name.clone(), finding.violation.clone()?)));
-    let safety =
-        CAUSES_FIRST.iter().find_map(|name| broken(name)).or_else(|| scores.iter().filter(|(name, _)| name != LIVENESS).find_map(|(name, _)| broken(name)));
+    let safety = CAUSES_FIRST
+        .iter()
+        .find_map(|name| broken(name))
+        .or_else(|| scores.iter().filter(|(name, _)| name != invariants::LIVENESS).find_map(|(name, _)| broken(name)));
     if safety.is_some() {
         return (Class::Correctness, safety);
     }
-    if let Some(stuck) = broken(LIVENESS) {
+    if let Some(stuck) = broken(invariants::LIVENESS) {
         return (Class::Liveness, Some(stuck));
     }
     match scores.iter().find(|(_, finding)| finding.checked == 0) {
@@ -156,8 +158,6 @@ fn verdict(scores: &[(String, Finding)], crash: Option<&Crash>) -> (Class, Optio
         None => (Class::Pass, None),
     }
 }
-
-const LIVENESS: &str = "eventually_settled";
 
 /// Where one fault of a service breaks several properties, the one nearest to it.
 const CAUSES_FIRST: [&str; 8] = [

@@ -82,7 +82,7 @@ pub async fn run(world: World, exchange: Exchange, actions: Vec<Action>, faults:
     let lanes = u64::from(exchange.shape.clients * exchange.shape.lanes);
     within(FINISH_MS_MAX, || progress.done.load(Ordering::Relaxed) == lanes).await;
     audit.lock().finish = true;
-    within(FINISH_MS_MAX, || audit.lock().is_complete).await;
+    left.settling.read_to_end = within(FINISH_MS_MAX, || audit.lock().is_complete).await;
     left.rows = rows(&world, &exchange, &audit).await;
     let mut state = audit.lock();
     left.logs = std::mem::take(&mut state.logs);

@@ -90,10 +90,33 @@ pub const ALL: &[&dyn Invariant] = &[
     &unknown_resolved_truthfully::UnknownResolvedTruthfully,
 ];
 
+/// What each of them finds. A log that could not be read to its end shows a lack of liveness, and a record that nobody read looks like one that was lost:
+/// then all that compares is left alone.
+pub fn check(evidence: &Evidence) -> Vec<(String, Finding)> {
+    let judged = |invariant: &&&dyn Invariant| evidence.settling.read_to_end || invariant.name() == LIVENESS;
+    ALL.iter().filter(judged).map(|invariant| (invariant.name().to_owned(), invariant.check(evidence))).collect()
+}
+
+/// The one property that a run can break by standing still.
+pub const LIVENESS: &str = "eventually_settled";
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hand_made::a_day;
+    use crate::hand_made::{a_day, remove};
+    use wire::Topic;
+
+    #[test]
+    fn what_could_not_be_read_is_stuck_and_not_lost() {
+        let mut day = a_day();
+        remove(&mut day.evidence, Topic::AccountEvents, |_| true);
+        let broken = |evidence: &Evidence| -> Vec<String> {
+            check(evidence).into_iter().filter(|(_, finding)| finding.violation.is_some()).map(|(name, _)| name).collect()
+        };
+        assert!(broken(&day.evidence).contains(&"no_lost_order".to_owned()));
+        day.evidence.settling.read_to_end = false;
+        assert_eq!(broken(&day.evidence), [LIVENESS]);
+    }
 
     #[test]
     fn every_invariant_accepts_an_honest_day_and_looks_at_it() {

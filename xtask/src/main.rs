@@ -40,6 +40,10 @@ fn main() -> ExitCode {
     };
     match (command.run)(arguments) {
         Ok(code) => ExitCode::from(code),
+        Err(error) if error.is::<Usage>() && arguments.iter().any(|word| matches!(word.as_str(), "-h" | "--help")) => {
+            print!("{}", entry(command));
+            ExitCode::SUCCESS
+        }
         Err(error) if error.is::<Usage>() => {
             eprintln!("error: {error}");
             for (_, line) in command.uses {
@@ -104,7 +108,7 @@ New here?  cargo xtask sim --seed 42            one seed: a real exchange under 
 /// A command's lines in the manual: its name stands on the first.
 fn entry(command: &Command) -> String {
     let names = std::iter::once(command.name).chain(std::iter::repeat(""));
-    names.zip(command.uses).map(|(name, (about, line))| format!("  {name:<8} {about:<50} {line}\n")).collect()
+    names.zip(command.uses).map(|(name, (about, line))| format!("  {name:<11} {about:<50} {line}\n")).collect()
 }
 
 #[cfg(test)]

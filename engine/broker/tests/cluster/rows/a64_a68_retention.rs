@@ -306,6 +306,33 @@ fn a65_what_was_aborted_goes_and_a_producers_next_batch_is_still_its_next() {
     assert_eq!(world.call(1, delete), Some(Response::DeleteRecords { partitions: vec![(tp, Err(ErrorCode::InvalidTopic))] }));
 }
 
+/// A compacted batch tells of times whose records are gone.
+#[test]
+fn a65_a_time_finds_the_first_record_that_is_left() {
+    let mut world = world(653, 1);
+    let tp = topic(&mut world, "snapshots", 1, true, small());
+    let now_ms = wall_ms(&world);
+    let write = |world: &mut World, records: &[(&str, i64)]| {
+        let record = |&(key, after_ms): &(&str, i64)| Record { timestamp_ms: now_ms + after_ms, ..now_record(world, Some(key), Some("v")) };
+        let records: Vec<Record> = records.iter().map(record).collect();
+        world.produce(tp, &Batch::build(&records, Producer::NONE, false), ALL).expect("accepted")
+    };
+    // The newest of each of these batches goes, of the second everything.
+    write(&mut world, &[("a", 10), ("x", 90)]);
+    write(&mut world, &[("x", 91), ("y", 92)]);
+    write(&mut world, &[("b", 20), ("y", 93), ("x", 21)]);
+    let y = write(&mut world, &[("c", 22), ("y", 30)]) + 1;
+    for nth in 0..6 {
+        write(&mut world, &[("filler", 200 + nth)]);
+    }
+    await_compacted(&mut world, 1, tp, y + 1);
+    let rows = table(&mut world, 1, tp);
+    assert_eq!(rows.iter().take(5).map(|(offset, key, _)| (*offset, key.as_str())).collect::<Vec<_>>(), [(0, "a"), (4, "b"), (6, "x"), (7, "c"), (8, "y")]);
+    for (after_ms, offset) in [(0, 0), (11, 4), (21, 6), (25, 8), (31, rows[5].0), (93, rows[5].0)] {
+        assert_eq!(world.list_offset(1, tp, OffsetSpec::Timestamp(now_ms + after_ms), None), Ok(offset), "{after_ms} ms after: {rows:?}");
+    }
+}
+
 #[test]
 fn a65_a_crash_at_any_moment_of_a_cleaning_loses_no_key() {
     let (mut before, mut between) = (0, 0);
@@ -496,4 +523,17 @@ fn a65_under_kills_pauses_and_cuts_every_key_keeps_a_value_that_is_not_older_tha
         }
     }
     assert!(compactions > 100 && acknowledged > 1_000, "the dice reach too little: {compactions} compactions, {acknowledged} acknowledged");
+}
+
+#[test]
+fn a68_who_does_not_lead_says_that_first_and_not_that_a_batch_is_too_large() {
+    let mut world = world(69, 3);
+    let mut wide = |name: &str| topic(&mut world, name, 1, false, TopicConfig { message_bytes_max: Some(3 << 20), ..TopicConfig::default() });
+    let tp = wide("wide");
+    let leader = world.leader(tp).expect("a leader");
+    let large = batch(&[&"x".repeat(2 << 20)]);
+    for node in (1..=3).filter(|&node| node != leader) {
+        assert_eq!(world.produce_at(node, tp, &large, ALL), Err(ErrorCode::NotLeaderOrFollower), "broker {node} has no replica; its own bound is 1 MiB");
+    }
+    assert_eq!(world.produce_at(leader, tp, &large, ALL), Ok(0));
 }

@@ -174,3 +174,38 @@ fn a40_a_transaction_survives_its_coordinator() {
         world.notes.iter().any(|(_, note)| matches!(note, Note::Appended { tp: of, control: Some(_), as_leader: true, .. } if *of == tp))
     });
 }
+
+#[test]
+fn a44_a_producer_with_an_open_transaction_writes_nothing_beside_it() {
+    let (mut world, tp, leader, _) = three_brokers(58);
+    let txn = begin(&mut world);
+    add(&mut world, &txn, tp);
+    assert_eq!(write(&mut world, tp, &transactional(&["a"], txn.producer_id, txn.producer_epoch, 0)), Ok(0));
+    let beside = crate::client::idempotent(&["beside"], txn.producer_id, txn.producer_epoch, 1);
+    assert_eq!(world.produce(tp, &beside, -1), Err(ErrorCode::InvalidTxnState));
+    end(&mut world, &txn, false);
+    world.run_ms(500);
+    assert_eq!(world.fetch_at(leader, tp, 0, Isolation::ReadCommitted).last_stable_offset, 2, "one record, one marker");
+    assert_eq!(world.produce(tp, &beside, -1), Ok(2), "after it");
+}
+
+#[test]
+fn a25_a40_a_transaction_of_which_a_topic_was_deleted_ends_all_the_same() {
+    for commit in [true, false] {
+        let (mut world, tp, _, _) = three_brokers(59);
+        let doomed = Tp { topic: world.create_topic("doomed", 1, 3, 2), partition: 0 };
+        let txn = begin(&mut world);
+        for (tp, value) in [(tp, "a"), (doomed, "b")] {
+            add(&mut world, &txn, tp);
+            assert_eq!(write(&mut world, tp, &transactional(&[value], txn.producer_id, txn.producer_epoch, 0)), Ok(0));
+        }
+        let deleted = world.call(1, Request::DeleteTopics { topics: vec!["doomed".to_owned()] });
+        assert_eq!(deleted, Some(Response::DeleteTopics { results: vec![("doomed".to_owned(), Ok(()))] }));
+        world.run_ms(500);
+        end(&mut world, &txn, commit);
+        let next = begin(&mut world);
+        assert_eq!((next.producer_id, next.producer_epoch), (txn.producer_id, txn.producer_epoch + 1), "the id is free again");
+        let leader = world.leader(tp).expect("a leader");
+        assert_eq!(world.fetch_at(leader, tp, 0, Isolation::ReadCommitted).last_stable_offset, 2, "the other topic has its marker");
+    }
+}

@@ -281,3 +281,23 @@ fn a60_offsets_end_after_their_retention_and_not_while_somebody_uses_them() {
     }
     assert!(accepted(driver.call(commit(&[(tp(0), 7)]))), "and it may begin anew");
 }
+
+/// The tombstones would come behind it.
+#[test]
+fn a60_a_commit_that_is_on_its_way_when_the_time_is_up_is_not_lost() {
+    let mut driver = Driver::groups_with(CoordinatorConfig { offsets_retention_ms: 600_000, ..CoordinatorConfig::default() });
+    driver.call(commit(&[(tp(0), 5)]));
+    driver.advance(599_999);
+    driver.durable_at_once = false;
+    let commits = driver.send(commit(&[(tp(0), 7)]));
+    driver.advance(1_000);
+    driver.replicate(usize::MAX);
+    assert!(accepted(driver.reply(commits).expect("durable")));
+    driver.durable_at_once = true;
+    for _ in 0..2 {
+        assert_eq!(fetch(&mut driver, tp(0), true), Ok(Some(7)));
+        driver.fail_over(0);
+    }
+    driver.advance(700_000);
+    assert_eq!(fetch(&mut driver, tp(0), true), Ok(None), "it ends after its own time");
+}

@@ -228,6 +228,50 @@ fn a40_markers_are_asked_for_again_until_every_partition_has_one() {
 }
 
 #[test]
+fn a25_a40_a_deleted_topic_needs_no_marker_and_its_transaction_ends() {
+    let mut driver = Driver::transactions();
+    let one = producer(&mut driver);
+    driver.call(add(one, &[0, 3]));
+    driver.call(end(one, true));
+    assert_eq!(asked(&driver), [tp(0), tp(3)], "one leader, one request");
+    driver.cluster.leaders.remove(&tp(3));
+    driver.cluster.deleted.insert(tp(3));
+    driver.advance(30_000);
+    let late = Some(Response::WriteTxnMarkers { partitions: vec![(tp(0), Ok(())), (tp(3), Err(ErrorCode::UnknownTopicOrPartition))] });
+    driver.answer(late);
+    assert_eq!(asked(&driver), [tp(0)], "who was asked of both may be silent for ever: asked again, of what is left");
+    assert_eq!(completed(&driver), []);
+    driver.write_markers();
+    assert_eq!(completed(&driver), [true]);
+
+    // Nothing is left, and nobody is asked.
+    let (id, epoch) = producer(&mut driver);
+    driver.call(add((id, epoch), &[5]));
+    driver.cluster.leaders.remove(&tp(5));
+    driver.cluster.deleted.insert(tp(5));
+    assert_eq!(driver.call(end((id, epoch), false)), Response::EndTxn);
+    assert_eq!((driver.asks.len(), completed(&driver)), (0, vec![true, false]));
+    assert_eq!(producer(&mut driver), (id, epoch + 1), "the id is free");
+}
+
+/// A coordinator that takes over may hear of a topic later than of its own partition: what it does not know is not what is no more.
+#[test]
+fn a23_a40_a_partition_that_was_not_heard_of_yet_is_waited_for() {
+    let mut driver = Driver::transactions();
+    let one = producer(&mut driver);
+    driver.call(add(one, &[0]));
+    driver.call(end(one, true));
+    driver.cluster.leaders.remove(&tp(0));
+    driver.fail_over(0);
+    driver.advance(60_000);
+    assert_eq!((driver.asks.len(), completed(&driver)), (0, vec![]));
+    driver.cluster.leaders.insert(tp(0), Some(2));
+    driver.advance(1_000);
+    assert_eq!(driver.write_markers().0, 2);
+    assert_eq!(completed(&driver), [true]);
+}
+
+#[test]
 fn a40_a_silent_leader_is_given_up_when_another_leads_and_its_late_answer_does_not_count() {
     let mut driver = Driver::transactions();
     let one = producer(&mut driver);

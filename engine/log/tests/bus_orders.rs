@@ -13,7 +13,7 @@ use support::{Cluster, MemoryDisk, record, soon, text};
 use wire::frame::Source;
 use wire::frame::{HEADER_LEN, decode, encode};
 use wire::partition::{partition_of, partition_of_symbol};
-use wire::{AccountId, Body, Correlation, OrderCommand, OrderId, Stamp, Symbol, Topic};
+use wire::{AccountId, Body, Correlation, OrderCommand, OrderId, Stamp, Symbol, SystemTick, Topic};
 
 async fn cluster() -> (Cluster, Native) {
     let cluster = Cluster::embedded(Arc::new(MemoryDisk::default())).await;
@@ -68,6 +68,36 @@ async fn sole_member(log: &Native, group: &str, topic: &TopicInfo, count: usize)
 
 fn behind(record: &Delivered) -> Position {
     Position { next: Next(record.offset + 1), epoch: None }
+}
+
+#[tokio::test]
+async fn b04_every_group_is_given_every_tick_once() {
+    let (_cluster, log) = cluster().await;
+    assert_eq!(log.create_topics(vec![spec(Topic::SystemTicks, 1)], soon(20_000)).await, Outcome::Done(()));
+    let topic = topics(&log, &[Topic::SystemTicks.name()]).await.remove(0);
+    let mut producer = log.producer().await.expect("a producer");
+    let mut heard: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    // Each time another member of each group listens, from where the one before it had come to.
+    for sequences in [1..=12, 13..=20] {
+        let count = sequences.clone().count();
+        for sequence in sequences {
+            let value = encode(&Stamp::default(), &Body::SystemTick(SystemTick { sequence, time_ms: 1_000 * sequence }));
+            let sent = producer.send(topic.tp(0), Record { key: None, value: Some(value), timestamp_ms: 1 }, soon(10_000)).outcome().await;
+            assert!(matches!(sent, Outcome::Done(_)), "{sent:?}");
+        }
+        for group in ["account", "matching_engine", "recorder"] {
+            let (mut reader, lease, records) = sole_member(&log, group, &topic, count).await;
+            for record in &records {
+                let Ok((_, Body::SystemTick(tick))) = decode(record.value.as_ref().expect("a frame")) else { panic!("not what was sent") };
+                heard.entry(group).or_default().push(tick.sequence);
+            }
+            let position = behind(records.last().expect("some"));
+            assert_eq!(reader.commit(lease.proof(), &[(topic.tp(0), position)], soon(5_000)).await, Outcome::Done(()));
+            reader.leave().await;
+        }
+    }
+    assert_eq!(heard.len(), 3);
+    assert!(heard.values().all(|sequences| sequences.iter().copied().eq(1..=20)), "{heard:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@ use super::native::Handle;
 use crate::kafka::KafkaConfig;
 use log::Isolation;
 
+/// Before a request is tried again.
+pub(super) const RETRY_BACKOFF_MS: u64 = 50;
+
 impl KafkaConfig {
     fn shared(&self) -> Vec<(&'static str, String)> {
         vec![
@@ -15,7 +18,7 @@ impl KafkaConfig {
             ("socket.connection.setup.timeout.ms", "1000".to_owned()),
             ("reconnect.backoff.ms", "50".to_owned()),
             ("reconnect.backoff.max.ms", "500".to_owned()),
-            ("retry.backoff.ms", "50".to_owned()),
+            ("retry.backoff.ms", RETRY_BACKOFF_MS.to_string()),
             ("retry.backoff.max.ms", "500".to_owned()),
             ("topic.metadata.refresh.fast.interval.ms", "50".to_owned()),
         ]

@@ -3,9 +3,14 @@
 //! librdkafka does not tell how often it tried a batch, and a definite code is definite on the first attempt only: whatever it may have retried is
 //! [`Outcome::Unknown`].
 
+use super::config::RETRY_BACKOFF_MS;
 use super::native::{Code, Delivery, NativeError, Persisted};
 use crate::kafka::codes::{self, is_fence, is_refusal, named};
 use log::{ErrorCode, Outcome, Reason};
+
+/// librdkafka sends a commit that nobody answered up to twice more, the first time after its backoff less a fifth: what is answered sooner is the answer to
+/// the first try.
+const COMMIT_RETRY_MS: u64 = RETRY_BACKOFF_MS * 4 / 5;
 
 /// Why, in the port's words.
 pub fn reason(code: Code) -> Reason {
@@ -41,9 +46,13 @@ pub fn is_fenced(code: Code) -> bool {
     code == Code::FENCED || is_fence(code.0)
 }
 
-/// The verdict on an offset commit that was answered so.
-pub fn commit_verdict(code: Code) -> Outcome<()> {
-    codes::commit_verdict(code.0, reason(code))
+/// The verdict on an offset commit that was answered so, after so long.
+pub fn commit_verdict(code: Code, took_ms: u64) -> Outcome<()> {
+    match codes::commit_verdict(code.0, reason(code)) {
+        // The first try may have been executed, and the group have moved on before the second.
+        Outcome::NotDone(why) if took_ms >= COMMIT_RETRY_MS => Outcome::Unknown(why),
+        verdict => verdict,
+    }
 }
 
 #[cfg(test)]
@@ -87,10 +96,19 @@ mod tests {
 
     #[test]
     fn a_commit_is_refused_by_the_group_and_unknown_otherwise() {
-        assert_eq!(commit_verdict(Code::NONE), Outcome::Done(()));
-        assert_eq!(commit_verdict(Code(25)), Outcome::NotDone(Reason::Answered(ErrorCode::UnknownMemberId)));
+        assert_eq!(commit_verdict(Code::NONE, 60_000), Outcome::Done(()));
         for number in [7, 14, 16, -185, -195] {
-            assert!(matches!(commit_verdict(Code(number)), Outcome::Unknown(_)), "{number}");
+            assert!(matches!(commit_verdict(Code(number), 0), Outcome::Unknown(_)), "{number}");
+        }
+    }
+
+    /// librdkafka tries a commit again after a while, and tells the last answer only.
+    #[test]
+    fn a_commit_is_refused_by_its_first_answer_only() {
+        use ErrorCode::*;
+        for (number, code) in [(22, IllegalGeneration), (25, UnknownMemberId), (27, RebalanceInProgress), (82, FencedInstanceId), (113, IllegalGeneration)] {
+            assert_eq!(commit_verdict(Code(number), COMMIT_RETRY_MS - 1), Outcome::NotDone(Reason::Answered(code)));
+            assert_eq!(commit_verdict(Code(number), COMMIT_RETRY_MS), Outcome::Unknown(Reason::Answered(code)));
         }
     }
 

@@ -19,6 +19,10 @@ impl View for ClusterView<'_> {
         self.image.partition(tp).is_some()
     }
 
+    fn is_deleted(&self, tp: Tp) -> bool {
+        tp.topic.0 <= self.image.last_topic && !self.image.topics.contains_key(&tp.topic)
+    }
+
     fn leader(&self, tp: Tp) -> Option<NodeId> {
         self.image.partition(tp)?.leader
     }

@@ -1,6 +1,7 @@
 //! What finished disk operations mean, and the commit sync: under `FsyncPolicy::Always` one round at a time covers all that was appended meanwhile.
 //! A round begins when nothing is on its way to the page cache: the partitions of one request, and the markers of one transaction, share it.
 
+use super::offsets::Sought;
 use super::start::Step;
 use super::{Broker, Phase};
 use crate::config::FsyncPolicy;
@@ -37,12 +38,11 @@ pub(crate) enum DiskOp {
         tp: Tp,
         leader_epoch: u32,
     },
-    /// The batch that holds the first record at or after a time.
+    /// The batch that should hold the first record at or after a time.
     TimestampRead {
         lookup: u64,
         part: usize,
-        timestamp_ms: i64,
-        leader_epoch: u32,
+        sought: Sought,
     },
     /// These segments are no longer part of a log, and what must be known of them is on the platter (A64).
     Retired {
@@ -86,7 +86,7 @@ impl Broker {
             DiskOp::Retired { files } => files.iter().for_each(|file| self.io.remove(file, DiskOp::Applied)),
             DiskOp::CleanerRead { id } => self.cleaner_read(id, &bytes),
             DiskOp::CleanerReplaced { id } => self.cleaner_replaced(id),
-            DiskOp::TimestampRead { lookup, part, timestamp_ms, leader_epoch } => self.timestamp_read(lookup, part, timestamp_ms, leader_epoch, &bytes),
+            DiskOp::TimestampRead { lookup, part, sought } => self.timestamp_read(lookup, part, sought, &bytes),
         }
     }
 

@@ -1,7 +1,7 @@
 //! ListOffsets and OffsetForLeaderEpoch. A timestamp is looked up in the batch headers; the record itself in the one batch that is read for it.
 
 use super::{Broker, DiskOp};
-use crate::batch::Batch;
+use crate::batch::{Batch, Record};
 use crate::coordinator::ReplyTo;
 use crate::protocol::{ErrorCode, Isolation, OffsetSpec, Response, Tp};
 use bytes::Bytes;
@@ -12,6 +12,14 @@ use std::collections::BTreeMap;
 pub(super) struct Lookups {
     last: u64,
     waiting: BTreeMap<u64, Lookup>,
+}
+
+/// The first record at or after a time, in a range of offsets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sought {
+    timestamp_ms: i64,
+    from: i64,
+    bound: i64,
 }
 
 struct Lookup {
@@ -56,27 +64,44 @@ impl Broker {
             _ if replica.high_watermark < epoch_start => Err(ErrorCode::OffsetNotAvailable),
             OffsetSpec::Latest => Ok(Some((bound, leader_epoch))),
             OffsetSpec::Timestamp(timestamp_ms) => {
-                let Some(entry) = replica.log.first_at_or_after(timestamp_ms, bound) else { return Ok(Some((bound, leader_epoch))) };
-                if entry.header.first_timestamp_ms >= timestamp_ms {
-                    return Ok(Some((entry.header.base_offset, entry.header.leader_epoch)));
-                }
-                let file = replica.log.file_of(entry.header.base_offset).expect("an indexed batch has a file").to_owned();
-                let (position, len, leader_epoch) = (entry.position, u64::from(entry.header.len), entry.header.leader_epoch);
-                self.io.read(&file, position, len, DiskOp::TimestampRead { lookup: lookup.0, part: lookup.1, timestamp_ms, leader_epoch });
-                Ok(None)
+                let sought = Sought { timestamp_ms, from: replica.log.start(), bound };
+                Ok(self.seek_time(lookup, tp, sought))
             }
         }
     }
 
-    pub(super) fn timestamp_read(&mut self, lookup: u64, part: usize, timestamp_ms: i64, leader_epoch: u32, bytes: &Bytes) {
-        let Some(waiting) = self.lookups.waiting.get_mut(&lookup) else { return };
-        // A truncation may have taken the batch since.
-        let records = Batch::check(bytes.clone()).and_then(|batch| batch.records());
-        let found = records.map(|records| records.into_iter().find(|record| record.timestamp_ms >= timestamp_ms));
-        waiting.parts[part].1 = match found {
-            Ok(Some(record)) => Ok((record.offset, leader_epoch)),
-            _ => Err(ErrorCode::OffsetNotAvailable),
+    /// `None`: the disk is asked.
+    fn seek_time(&mut self, (lookup, part): (u64, usize), tp: Tp, sought: Sought) -> Option<(i64, u32)> {
+        let Sought { timestamp_ms, from, bound } = sought;
+        let replica = &self.replicas[&tp];
+        let Some(entry) = replica.log.first_at_or_after(timestamp_ms, from, bound) else {
+            return Some((bound, replica.leader_epoch.expect("a leader has an epoch")));
         };
+        let header = &entry.header;
+        // What was compacted may have lost its first record, and the newest; that of a cleaned batch is not in its header either.
+        let is_whole = header.record_count == header.last_offset_delta + 1 && header.delete_horizon_ms.is_none();
+        if is_whole && header.base_offset >= from && header.first_timestamp_ms >= timestamp_ms {
+            return Some((header.base_offset, header.leader_epoch));
+        }
+        let file = replica.log.file_of(header.base_offset).expect("an indexed batch has a file").to_owned();
+        self.io.read(&file, entry.position, u64::from(header.len), DiskOp::TimestampRead { lookup, part, sought });
+        None
+    }
+
+    pub(super) fn timestamp_read(&mut self, lookup: u64, part: usize, sought: Sought, bytes: &Bytes) {
+        let Some(waiting) = self.lookups.waiting.get(&lookup) else { return };
+        let tp = waiting.parts[part].0;
+        let is_sought = |record: &Record| record.timestamp_ms >= sought.timestamp_ms && record.offset >= sought.from;
+        let found = match Batch::check(bytes.clone()).and_then(|batch| Ok((*batch.header(), batch.records()?.into_iter().find(is_sought)))) {
+            Ok((header, Some(record))) => Some(Ok((record.offset, header.leader_epoch))),
+            // Its header tells of a record that compaction took.
+            Ok((header, None)) if self.leading(tp).is_ok() => self.seek_time((lookup, part), tp, Sought { from: header.next_offset(), ..sought }).map(Ok),
+            // A truncation may have taken the batch since.
+            _ => Some(Err(ErrorCode::OffsetNotAvailable)),
+        };
+        let Some(found) = found else { return };
+        let waiting = self.lookups.waiting.get_mut(&lookup).expect("just seen");
+        waiting.parts[part].1 = found;
         waiting.open -= 1;
         self.answer_lookup(lookup);
     }

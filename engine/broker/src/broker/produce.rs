@@ -45,8 +45,9 @@ impl Broker {
     }
 
     fn produce_part(&mut self, part: (u64, u32), tp: Tp, bytes: Bytes, acks: Acks, of: Option<(&str, Version)>) -> Result<Part, ErrorCode> {
-        let batch = self.checked_batch(tp, bytes)?;
+        // First, as in Kafka: who does not lead here may not know how large the topic's batches may be.
         self.may_append(tp, acks)?;
+        let batch = self.checked_batch(tp, bytes)?;
         let batch = self.timed_batch(tp, batch)?;
         let header = *batch.header();
         if header.transactional {

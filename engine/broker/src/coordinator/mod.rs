@@ -85,6 +85,8 @@ pub enum Effect {
 pub trait View {
     /// Whether this broker has heard of the partition.
     fn exists(&self, tp: Tp) -> bool;
+    /// Whether its topic has been and is no more, as far as this broker has heard.
+    fn is_deleted(&self, tp: Tp) -> bool;
     /// The leader of a partition, if this broker knows one.
     fn leader(&self, tp: Tp) -> Option<NodeId>;
     /// The internal partition that coordinates `key`: murmur-free stable hash, the same on every node.

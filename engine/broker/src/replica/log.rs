@@ -245,9 +245,11 @@ impl Log {
         slice
     }
 
-    /// The first batch with a timestamp at or after `timestamp_ms`, below `bound`.
-    pub fn first_at_or_after(&self, timestamp_ms: i64, bound: i64) -> Option<&Entry> {
-        self.entries().take_while(|entry| entry.header.last_offset() < bound).find(|entry| entry.header.newest_timestamp_ms >= timestamp_ms)
+    /// The first batch with records from `from` on, below `bound`, whose header tells of a timestamp at or after `timestamp_ms`.
+    pub fn first_at_or_after(&self, timestamp_ms: i64, from: i64, bound: i64) -> Option<&Entry> {
+        let is_there = |header: &BatchHeader| header.last_offset() >= from && header.record_count > 0;
+        let mut below = self.entries().take_while(|entry| entry.header.last_offset() < bound);
+        below.find(|entry| is_there(&entry.header) && entry.header.newest_timestamp_ms >= timestamp_ms)
     }
 
     pub fn file_of(&self, offset: i64) -> Option<&str> {

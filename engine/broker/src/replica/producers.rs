@@ -115,7 +115,12 @@ impl Producers {
             return Ok(Verdict::Duplicate { base_offset: seen.base_offset, last_offset: seen.last_offset });
         }
         let expected = entry.batches.back().map_or(0, |seen| advance(seen.last_sequence, 1));
-        if header.first_sequence == expected { Ok(Verdict::Append) } else { Err(ErrorCode::OutOfOrderSequenceNumber) }
+        match header.first_sequence == expected {
+            // Half of what a producer writes is not of its transaction: which half would be for readers to guess.
+            true if entry.open.is_some() && !header.transactional => Err(ErrorCode::InvalidTxnState),
+            true => Ok(Verdict::Append),
+            false => Err(ErrorCode::OutOfOrderSequenceNumber),
+        }
     }
 
     /// Judges a marker. A retried one is accepted; that of an older epoch or an older coordinator is not.

@@ -24,6 +24,8 @@ pub fn tp(n: u32) -> Tp {
 pub struct Cluster {
     /// Leaders of all partitions there are.
     pub leaders: BTreeMap<Tp, Option<NodeId>>,
+    /// Partitions of deleted topics.
+    pub deleted: BTreeSet<Tp>,
     pub producer_ids: VecDeque<i64>,
     pub transaction_version: u8,
     /// By name, with their number of partitions.
@@ -33,6 +35,9 @@ pub struct Cluster {
 impl View for Cluster {
     fn exists(&self, tp: Tp) -> bool {
         self.leaders.contains_key(&tp)
+    }
+    fn is_deleted(&self, tp: Tp) -> bool {
+        self.deleted.contains(&tp)
     }
     fn leader(&self, tp: Tp) -> Option<NodeId> {
         self.leaders.get(&tp).copied().flatten()
@@ -105,6 +110,7 @@ impl Driver {
             now: Now { monotonic_ms: 1_000, wall_ms: 1_700_000_000_000 },
             cluster: Cluster {
                 leaders,
+                deleted: BTreeSet::new(),
                 producer_ids: (1_000..2_000).collect(),
                 transaction_version: 1,
                 topics: BTreeMap::from([("t".to_owned(), (TopicId(9), 4))]),

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod memory_log;
+mod topic_matrix;
 
 use exchange::{ANN, BOB, Exchange, btcusd};
 use hyper::Method;

@@ -133,6 +133,7 @@ impl KafkaReader {
         }
         let notify = Arc::new(Notify::new());
         let queue = Queue::new(&self.handle, &notify);
+        let begin_ms = time::monotonic_ms();
         if let Err(code) = self.handle.commit(&list, &queue) {
             return Outcome::NotDone(reason(code));
         }
@@ -146,7 +147,7 @@ impl KafkaReader {
         };
         let left_ms = deadline_ms.saturating_sub(time::monotonic_ms());
         match time::timeout(Duration::from_millis(left_ms), answered).await {
-            Ok(event) => verdict_of(&event),
+            Ok(event) => verdict_of(&event, time::monotonic_ms() - begin_ms),
             Err(_) => Outcome::Unknown(Reason::Deadline),
         }
     }
@@ -172,12 +173,12 @@ impl KafkaReader {
     }
 }
 
-fn verdict_of(event: &NativeEvent) -> Outcome<()> {
+fn verdict_of(event: &NativeEvent, took_ms: u64) -> Outcome<()> {
     match event.error() {
-        Err((code, _)) => commit_verdict(code),
+        Err((code, _)) => commit_verdict(code, took_ms),
         Ok(()) => {
             let worst = event.partitions().into_iter().find(|element| element.error != Code::NONE);
-            worst.map_or(Outcome::Done(()), |element| commit_verdict(element.error))
+            worst.map_or(Outcome::Done(()), |element| commit_verdict(element.error, took_ms))
         }
     }
 }

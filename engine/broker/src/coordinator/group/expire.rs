@@ -74,7 +74,9 @@ impl Group {
 
     fn expire_offsets(&mut self, step: &mut Step<'_>) {
         let idle_ms = step.now.wall_ms.saturating_sub(self.idle_since_ms);
-        let in_use = !self.is_empty() || !self.invited.is_empty() || !self.offsets.is_settled();
+        // The tombstone would come behind a commit that is on its way to the log, and take what is then acknowledged.
+        let is_committing = step.desk.waiting.values().any(|waiting| matches!(waiting, Waiting::Committed { group, .. } if *group == self.name));
+        let in_use = !self.is_empty() || !self.invited.is_empty() || !self.offsets.is_settled() || is_committing;
         if in_use || idle_ms < step.config().offsets_retention_ms {
             return self.await_expiry(step);
         }

@@ -27,10 +27,10 @@ impl Markers {
         Markers { missing: partitions.iter().map(|&tp| (tp, None)).collect(), partitions: partitions.len() }
     }
 
-    /// Requests under way to a node that no longer leads one of their partitions: it may be silent for ever. A late answer must not count, for the
-    /// next transaction may have the same epoch; all partitions of such a request are asked for anew.
+    /// Requests under way to a node that no longer leads one of their partitions, or of which one is deleted: it may be silent for ever. A late answer must
+    /// not count, for the next transaction may have the same epoch; all partitions of such a request are asked for anew.
     fn give_up(&mut self, step: &Step<'_>) -> BTreeSet<u64> {
-        let is_elsewhere = |tp: Tp, node: NodeId| step.view.leader(tp).is_some_and(|leader| leader != node);
+        let is_elsewhere = |tp: Tp, node: NodeId| step.view.is_deleted(tp) || step.view.leader(tp).is_some_and(|leader| leader != node);
         let asked = self.missing.iter().filter_map(|(&tp, asked)| asked.map(|(token, node)| (tp, token, node)));
         let given_up: BTreeSet<u64> = asked.filter(|&(tp, _, node)| is_elsewhere(tp, node)).map(|(_, token, _)| token).collect();
         for asked in self.missing.values_mut() {
@@ -45,11 +45,13 @@ impl Transaction {
     /// answer and another has taken over, the alarm brings us back.
     pub(super) fn send_markers(&mut self, step: &mut Step<'_>, id: &str) {
         let markers = self.markers.as_mut().expect("only a decided transaction has markers");
-        if markers.missing.is_empty() {
-            return self.complete(step, id);
-        }
         for token in markers.give_up(step) {
             step.desk.asked.remove(&token);
+        }
+        // Nobody reads what is of a deleted topic, and nobody can mark it. (One that is merely unknown here has to be waited for.)
+        markers.missing.retain(|&tp, _| !step.view.is_deleted(tp));
+        if markers.missing.is_empty() {
+            return self.complete(step, id);
         }
         let mut by_leader: BTreeMap<NodeId, Vec<Tp>> = BTreeMap::new();
         let mut leaderless = false;

@@ -106,6 +106,25 @@ fn a03_the_log_is_cut_at_the_first_corrupt_batch() {
 }
 
 #[test]
+fn a03_below_the_recovery_point_the_log_is_trusted_and_above_it_checked() {
+    for (wait_ms, end) in [(61_000, 20), (1_000, 0)] {
+        let (mut world, tp) = one_node_of_small_segments(3);
+        world.produce(tp, &batch(&["0"]), ALL).expect("acked");
+        let first = file_of(&mut world, 1, tp);
+        for nth in 1..20 {
+            world.produce(tp, &batch(&[&nth.to_string()]), ALL).expect("acked");
+        }
+        world.run_ms(wait_ms);
+        assert_ne!(file_of(&mut world, 1, tp), first, "it was rolled, and made durable");
+        world.kill(1);
+        world.disk(1).corrupt(&first, 70);
+        world.start(1);
+        world.run_ms(3_000);
+        assert_eq!(recovered(&world, tp), (end, false), "{wait_ms} ms after: how far it is durable is written down every minute");
+    }
+}
+
+#[test]
 fn a03_after_a_controlled_shutdown_the_log_is_trusted() {
     let (mut world, tp) = one_node(4);
     for nth in 0..5 {

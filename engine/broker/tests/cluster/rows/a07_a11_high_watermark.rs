@@ -49,6 +49,29 @@ fn a07_a_follower_that_hangs_leaves_the_isr_and_holds_nothing_back() {
     world.await_full_isr(tp, 3);
 }
 
+/// Both sets count: the one that is decided and the one that is asked for (KIP-497).
+#[test]
+fn a07_a_replica_that_may_have_joined_holds_the_high_watermark() {
+    let (mut world, tp, leader, [slow, _]) = three_brokers(19);
+    world.kill(slow);
+    world.run_until("it leaves the ISR", 6_000, |world| world.isr(tp).len() == 2);
+    world.cut(slow, leader);
+    world.start(slow);
+    world.run_until("its next life is unfenced", 10_000, |world| world.is_unfenced(slow));
+    world.run_ms(200);
+    // Nobody will say whether it joined.
+    world.cut(leader, 0);
+    world.heal_between(slow, leader);
+    world.run_ms(200);
+    assert_eq!(world.isr(tp).len(), 2);
+    world.pause(slow);
+    let ticket = world.send_request(leader, produce_request(tp, &batch(&["a"]), ALL));
+    world.run_ms(600);
+    assert!(!world.answers.contains_key(&ticket), "the controller may count it as in sync by now");
+    world.resume(slow);
+    assert!(matches!(world.answer_to(ticket), Some(Response::Produce { partitions }) if partitions[0].1 == Ok(0)));
+}
+
 #[test]
 fn a08_the_high_watermark_stands_while_the_isr_is_below_its_minimum() {
     let (mut world, tp, leader, followers) = three_brokers(9);

@@ -2,8 +2,9 @@
 
 use super::a07_a11_high_watermark::three_brokers;
 use crate::client::{ALL, batch, produce_request};
+use crate::world::World;
 use broker::protocol::{FetchPartition, Isolation, OffsetSpec};
-use broker::{ErrorCode, Note, Request, Response};
+use broker::{BrokerConfig, ControllerConfig, ErrorCode, Note, Request, Response, Tp};
 
 #[test]
 fn a12_a_former_leader_cuts_what_it_alone_had() {
@@ -39,7 +40,7 @@ fn a12_a_follower_that_has_all_is_not_cut_to_the_high_watermark() {
 }
 
 #[test]
-fn a12_a_divergence_of_several_epochs_is_cut_in_steps() {
+fn a12_what_two_former_leaders_alone_had_is_cut_at_both() {
     let (mut world, tp, first, [..]) = three_brokers(23);
     assert_eq!(world.produce(tp, &batch(&["common"]), ALL), Ok(0));
     // The first leader writes alone in epoch 0, restarts, leads nothing; others write in later epochs and lose some of it too.
@@ -56,7 +57,41 @@ fn a12_a_divergence_of_several_epochs_is_cut_in_steps() {
     assert_eq!(world.produce(tp, &batch(&["c"]), ALL).map(|offset| offset >= 2), Ok(true));
     let read = world.read_all(tp);
     assert_eq!(read[0].1, "common");
-    assert!(read.iter().any(|(_, value)| value == "b") && !read.iter().any(|(_, value)| value == "x"));
+    assert!(read.iter().any(|(_, value)| value == "b") && !read.iter().any(|(_, value)| ["x", "y", "z"].contains(&value.as_str())), "{read:?}");
+}
+
+/// KIP-279: the leader answers with an epoch that the follower never heard of; the follower goes back to the end of the epoch before that, and asks again.
+#[test]
+fn a12_a_divergence_of_several_epochs_is_cut_in_steps() {
+    let controller = ControllerConfig { unclean_leader_election: true, ..ControllerConfig::default() };
+    let mut world = World::with_configs(27, 3, BrokerConfig::new(1, "unset"), controller);
+    let tp = Tp { topic: world.create_topic("unclean", 1, 2, 1), partition: 0 };
+    let one = world.leader(tp).expect("a leader");
+    assert_eq!(world.produce(tp, &batch(&["common"]), ALL), Ok(0));
+    let other = *world.isr(tp).iter().find(|&&node| node != one).expect("two replicas");
+    // Each leads in turn without the other: the first has epochs 0, 2 and 4, the other 0, 1, 3 and 5, and more in each of them.
+    let mut kept = vec![(0, "common".to_owned())];
+    for (nth, (leads, away)) in [(other, one), (one, other), (other, one), (one, other), (other, one)].into_iter().enumerate() {
+        world.kill(away);
+        if !world.is_up(leads) {
+            world.start(leads);
+        }
+        world.run_until("it leads alone", 20_000, |world| world.leader(tp) == Some(leads) && world.isr(tp) == [leads]);
+        let values = if leads == other { ["longer"; 3].as_slice() } else { ["short"].as_slice() };
+        let base = world.produce(tp, &batch(values), ALL).unwrap_or_else(|error| panic!("turn {nth}: {error:?}"));
+        if leads == other {
+            kept.extend((base..).zip(values.iter().map(|value| (*value).to_owned())));
+        }
+    }
+    let before = world.notes.len();
+    world.bring_back(one, tp, 2);
+    let cuts = world.notes[before..].iter().filter(|(node, note)| *node == one && matches!(note, Note::Truncated { tp: of, removed: 1, .. } if *of == tp));
+    assert_eq!(cuts.count(), 2, "epoch 4 at the word of 3, then epoch 2 at the word of 1");
+    assert_eq!(world.read_all(tp), kept);
+    // The one that was cut has it all.
+    world.kill(other);
+    world.await_other_leader(tp, other);
+    assert_eq!(world.read_all(tp), kept);
 }
 
 #[test]

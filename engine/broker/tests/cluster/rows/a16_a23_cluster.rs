@@ -1,6 +1,6 @@
 //! Life in a cluster: A16–A20, A23, A24; A14 as far as brokers go.
 
-use super::a07_a11_high_watermark::three_brokers;
+use super::a07_a11_high_watermark::{three_brokers, three_brokers_with};
 use crate::client::{ALL, batch};
 use crate::world::World;
 use broker::protocol::{FetchPartition, Isolation};
@@ -76,23 +76,62 @@ fn a17_a_follower_joins_the_isr_only_when_it_has_what_is_committed() {
 }
 
 #[test]
+fn a17_a_follower_joins_the_isr_when_it_has_come_to_the_high_watermark_and_not_before() {
+    // A batch at a time.
+    let config = BrokerConfig { replica_fetch_bytes_max: 100, ..BrokerConfig::new(1, "unset") };
+    let (mut world, tp, _, [slow, _]) = three_brokers_with(36, config, ControllerConfig::default());
+    world.kill(slow);
+    world.run_until("it leaves the ISR", 6_000, |world| world.isr(tp).len() == 2);
+    world.run_ms(100);
+    for nth in 0..50 {
+        world.produce(tp, &batch(&[&format!("{nth}")]), ALL).expect("acked");
+    }
+    let before = world.notes.len();
+    world.start(slow);
+    world.await_full_isr(tp, 3);
+    let joined = world.notes.iter().skip(before).position(|(_, note)| matches!(note, Note::IsrChanged { tp: of, isr, .. } if *of == tp && isr.contains(&slow)));
+    let until = &world.notes[before..before + joined.expect("it joined")];
+    let copied = until.iter().filter(|(node, note)| *node == slow && matches!(note, Note::Appended { tp: of, .. } if *of == tp)).count();
+    assert_eq!(copied, 50, "what is committed, batch by batch, and then the ISR");
+}
+
+#[test]
 fn a17_the_controller_refuses_an_isr_of_another_life_or_another_state() {
     let (mut world, tp, leader, [second, third]) = three_brokers(34);
+    world.kill(third);
+    world.run_until("it leaves the ISR", 8_000, |world| world.isr(tp).len() == 2);
+    world.run_until("it is fenced", 8_000, |world| world.notes.iter().any(|(_, note)| matches!(note, Note::BrokerFenced { broker } if *broker == third)));
     let (_, leader_epoch) = world.leader_epoch(tp).expect("a leader");
-    let alter = |broker_epoch, partition_epoch, isr| Request::AlterPartition {
-        broker: leader,
-        broker_epoch,
-        partitions: vec![broker::protocol::AlterIsr { tp, leader_epoch, partition_epoch, isr }],
+    let alter = |world: &mut World, broker_epoch, partition_epoch, isr: &[(u32, u64)]| {
+        let partition = broker::protocol::AlterIsr { tp, leader_epoch, partition_epoch, isr: isr.to_vec() };
+        match world.call(0, Request::AlterPartition { broker: leader, broker_epoch, partitions: vec![partition] }) {
+            Some(Response::AlterPartition { partitions }) => partitions[0].1,
+            Some(Response::Error(error)) => Err(error),
+            other => panic!("{other:?}"),
+        }
     };
-    let epoch_of = |node: u32| u64::from(node);
-    assert_eq!(world.call(0, alter(12_345, 0, vec![(leader, 0)])), Some(Response::Error(ErrorCode::StaleBrokerEpoch)));
-    let registration = |world: &mut World| {
-        (0..6).find(|&epoch| {
-            world.call(0, alter(epoch, 77, vec![(leader, epoch), (second, epoch_of(second)), (third, epoch_of(third))]))
-                == Some(Response::AlterPartition { partitions: vec![(tp, Err(ErrorCode::InvalidUpdateVersion))] })
-        })
+    assert_eq!(alter(&mut world, 12_345, 0, &[(leader, 0)]), Err(ErrorCode::StaleBrokerEpoch), "of another life of the leader");
+    let two = [(leader, 0), (second, 0)];
+    let own_epoch = (0..50).find(|&epoch| alter(&mut world, epoch, 77, &two) == Err(ErrorCode::InvalidUpdateVersion));
+    let own_epoch = own_epoch.expect("with its own epoch the state it saw decides");
+    let partition_epoch = (0..50).find(|&epoch| alter(&mut world, own_epoch, epoch, &two) == Ok(())).expect("the present one: nothing changes");
+
+    // KIP-903: it is asked for with the epoch of the life that fetched.
+    let with_third = |epoch| [(leader, 0), (second, 0), (third, epoch)];
+    let is_refused = |world: &mut World, epoch| alter(world, own_epoch, partition_epoch, &with_third(epoch)) == Err(ErrorCode::StaleBrokerEpoch);
+    assert!((0..100).all(|epoch| is_refused(&mut world, epoch)), "it is fenced, whichever life it was");
+    let Some(Response::FetchMetadata { end: before, .. }) = world.call(0, Request::FetchMetadata { broker: 9, from: 0, wait_ms_max: 0 }) else {
+        panic!("an answer")
     };
-    assert!(registration(&mut world).is_some(), "with its own epoch the state it saw decides");
+    world.cut(third, leader);
+    world.start(third);
+    world.run_until("its next life is unfenced", 10_000, |world| world.is_unfenced(third));
+    world.run_ms(500);
+    assert!((0..before).all(|epoch| is_refused(&mut world, epoch)), "the life before");
+    assert_eq!(world.isr(tp).len(), 2);
+    let present = (before..before + 50).find(|&epoch| !is_refused(&mut world, epoch));
+    assert!(present.is_some(), "this life is let in");
+    world.run_until("all three", 2_000, |world| world.isr(tp).len() == 3);
 }
 
 #[test]
@@ -233,11 +272,14 @@ fn a23_a_topic_is_created_once_and_bad_shapes_are_refused() {
 #[test]
 fn a05_a_disk_error_stops_the_broker_and_others_lead() {
     let (mut world, tp, leader, _) = three_brokers(40);
+    assert_eq!(world.produce(tp, &batch(&["kept"]), ALL), Ok(0));
     world.disk(leader).broken = true;
-    let _unknown = world.send_request(leader, crate::client::produce_request(tp, &batch(&["a"]), ALL));
+    let unanswered = ["a", "b"].map(|value| world.send_request(leader, crate::client::produce_request(tp, &batch(&[value]), 1)));
     world.run_until("it stops", 1_000, |world| world.stopped.contains(&leader));
     world.await_other_leader(tp, leader);
-    let _: Tp = tp;
+    assert!(unanswered.iter().all(|ticket| !matches!(world.answers.get(ticket), Some(Some(_)))), "what failed, and what came after it, is not acknowledged");
+    assert_eq!(world.produce(tp, &batch(&["c"]), ALL), Ok(1));
+    assert_eq!(world.read_all(tp), [(0, "kept".to_owned()), (1, "c".to_owned())]);
 }
 
 #[test]

@@ -8,13 +8,13 @@ use broker::{Batch, ErrorCode, NodeId, Note, Request, Response, Tp};
 
 const ID: &str = "orders-0";
 
-struct Txn {
+pub struct Txn {
     coordinator: NodeId,
-    producer_id: i64,
-    producer_epoch: i16,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
 }
 
-fn begin(world: &mut World) -> Txn {
+pub fn begin(world: &mut World) -> Txn {
     loop {
         let asked = world.call(1, Request::FindCoordinator { kind: CoordinatorKind::Transaction, key: ID.to_owned() });
         if let Some(Response::FindCoordinator { node, .. }) = asked {
@@ -28,7 +28,7 @@ fn begin(world: &mut World) -> Txn {
     }
 }
 
-fn add(world: &mut World, txn: &Txn, tp: Tp) -> Option<Response> {
+pub fn add(world: &mut World, txn: &Txn, tp: Tp) -> Option<Response> {
     let request = Request::AddPartitionsToTxn {
         transactional_id: ID.to_owned(),
         producer_id: txn.producer_id,
@@ -45,12 +45,12 @@ fn add(world: &mut World, txn: &Txn, tp: Tp) -> Option<Response> {
     panic!("concurrent for ever")
 }
 
-fn end(world: &mut World, txn: &Txn, commit: bool) {
+pub fn end(world: &mut World, txn: &Txn, commit: bool) {
     let request = Request::EndTxn { transactional_id: ID.to_owned(), producer_id: txn.producer_id, producer_epoch: txn.producer_epoch, commit };
     assert_eq!(world.call(txn.coordinator, request), Some(Response::EndTxn));
 }
 
-fn write(world: &mut World, tp: Tp, batch: &Batch) -> Result<i64, ErrorCode> {
+pub fn write(world: &mut World, tp: Tp, batch: &Batch) -> Result<i64, ErrorCode> {
     let leader = world.leader(tp).expect("a leader");
     let request = Request::Produce { acks: -1, timeout_ms: 3_000, transactional_id: Some(ID.to_owned()), partitions: vec![(tp, batch.bytes().clone())] };
     match world.call(leader, request) {
@@ -79,7 +79,7 @@ fn a43_a_late_write_opens_no_transaction() {
     end(&mut world, &txn, false);
     world.run_ms(500);
     let late = transactional(&["late"], txn.producer_id, txn.producer_epoch, 1);
-    assert!(write(&mut world, tp, &late).is_err(), "the marker has landed");
+    assert_eq!(write(&mut world, tp, &late), Err(ErrorCode::InvalidTxnState), "the marker has landed");
     let fetched = world.fetch_at(leader, tp, 0, Isolation::ReadCommitted);
     assert_eq!(fetched.last_stable_offset, fetched.high_watermark, "nothing hangs");
 }
@@ -164,13 +164,55 @@ fn a40_a_marker_of_an_older_epoch_is_refused() {
 
 #[test]
 fn a40_a_transaction_survives_its_coordinator() {
-    let (mut world, tp, _, _) = three_brokers(57);
+    let mut between = 0;
+    for seed in 570..590 {
+        let (mut world, tp, leader, _) = three_brokers(seed);
+        let txn = begin(&mut world);
+        add(&mut world, &txn, tp);
+        assert_eq!(write(&mut world, tp, &transactional(&["a"], txn.producer_id, txn.producer_epoch, 0)), Ok(0));
+        end(&mut world, &txn, true);
+        let marked = |world: &World| world.notes.iter().any(|(_, note)| matches!(note, Note::Appended { tp: of, control: Some(_), .. } if *of == tp));
+        between += usize::from(txn.coordinator != leader && !marked(&world));
+        world.kill(txn.coordinator);
+        world.run_until("the marker is written after all", 15_000, |world| marked(world));
+        world.run_until("and the transaction ends", 15_000, |world| {
+            world.notes.iter().any(|(_, note)| matches!(note, Note::TxnCompleted { commit: true, producer_id, .. } if *producer_id == txn.producer_id))
+        });
+    }
+    assert!(between > 0, "nobody died between the answer and the marker");
+}
+
+#[test]
+fn a44_a_producer_with_an_open_transaction_writes_nothing_beside_it() {
+    let (mut world, tp, leader, _) = three_brokers(58);
     let txn = begin(&mut world);
     add(&mut world, &txn, tp);
     assert_eq!(write(&mut world, tp, &transactional(&["a"], txn.producer_id, txn.producer_epoch, 0)), Ok(0));
-    end(&mut world, &txn, true);
-    world.kill(txn.coordinator);
-    world.run_until("the marker is written after all", 15_000, |world| {
-        world.notes.iter().any(|(_, note)| matches!(note, Note::Appended { tp: of, control: Some(_), as_leader: true, .. } if *of == tp))
-    });
+    let beside = crate::client::idempotent(&["beside"], txn.producer_id, txn.producer_epoch, 1);
+    assert_eq!(world.produce(tp, &beside, -1), Err(ErrorCode::InvalidTxnState));
+    end(&mut world, &txn, false);
+    world.run_ms(500);
+    assert_eq!(world.fetch_at(leader, tp, 0, Isolation::ReadCommitted).last_stable_offset, 2, "one record, one marker");
+    assert_eq!(world.produce(tp, &beside, -1), Ok(2), "after it");
+}
+
+#[test]
+fn a25_a40_a_transaction_of_which_a_topic_was_deleted_ends_all_the_same() {
+    for commit in [true, false] {
+        let (mut world, tp, _, _) = three_brokers(59);
+        let doomed = Tp { topic: world.create_topic("doomed", 1, 3, 2), partition: 0 };
+        let txn = begin(&mut world);
+        for (tp, value) in [(tp, "a"), (doomed, "b")] {
+            add(&mut world, &txn, tp);
+            assert_eq!(write(&mut world, tp, &transactional(&[value], txn.producer_id, txn.producer_epoch, 0)), Ok(0));
+        }
+        let deleted = world.call(1, Request::DeleteTopics { topics: vec!["doomed".to_owned()] });
+        assert_eq!(deleted, Some(Response::DeleteTopics { results: vec![("doomed".to_owned(), Ok(()))] }));
+        world.run_ms(500);
+        end(&mut world, &txn, commit);
+        let next = begin(&mut world);
+        assert_eq!((next.producer_id, next.producer_epoch), (txn.producer_id, txn.producer_epoch + 1), "the id is free again");
+        let leader = world.leader(tp).expect("a leader");
+        assert_eq!(world.fetch_at(leader, tp, 0, Isolation::ReadCommitted).last_stable_offset, 2, "the other topic has its marker");
+    }
 }

@@ -1,5 +1,6 @@
 //! A31, A64–A68: what a log forgets, and what it refuses.
 
+use super::a43_a44_transactions;
 use crate::client::{ALL, batch, idempotent, spec, value_of};
 use crate::world::World;
 use broker::batch::{Producer, Record};
@@ -278,7 +279,7 @@ fn a65_a_tombstone_stays_until_its_horizon_and_then_its_key_is_gone() {
 }
 
 #[test]
-fn a65_what_was_aborted_goes_and_a_producers_next_batch_is_still_its_next() {
+fn a65_a_producers_next_batch_is_still_its_next_though_nothing_of_the_last_is_left() {
     let mut world = world(652, 1);
     let tp = topic(&mut world, "snapshots", 1, true, TopicConfig { delete_retention_ms: 0, ..small() });
     let write = |world: &mut World, sequence: i32, key: &str| {
@@ -304,6 +305,81 @@ fn a65_what_was_aborted_goes_and_a_producers_next_batch_is_still_its_next() {
     assert_eq!(world.produce(tp, &batch(&["no key"]), ALL), Err(ErrorCode::InvalidRecord), "a record without a key could never be compacted");
     let delete = Request::DeleteRecords { partitions: vec![(tp, 1)] };
     assert_eq!(world.call(1, delete), Some(Response::DeleteRecords { partitions: vec![(tp, Err(ErrorCode::InvalidTopic))] }));
+}
+
+#[test]
+fn a65_what_was_aborted_counts_for_nothing_and_its_marker_stays_until_its_horizon() {
+    let mut world = world(654, 1);
+    let tp = topic(&mut world, "snapshots", 1, true, TopicConfig { delete_retention_ms: 20_000, ..small() });
+    put(&mut world, tp, "a", Some("kept"));
+    let mut transact = |key: &str, value: &str, sequence: i32, commit: bool| {
+        let txn = a43_a44_transactions::begin(&mut world);
+        a43_a44_transactions::add(&mut world, &txn, tp);
+        let record = now_record(&world, Some(key), Some(value));
+        let batch = Batch::build(&[record], Producer { id: txn.producer_id, epoch: txn.producer_epoch, first_sequence: sequence }, true);
+        a43_a44_transactions::write(&mut world, tp, &batch).expect("written");
+        a43_a44_transactions::end(&mut world, &txn, commit);
+        world.run_ms(500);
+    };
+    transact("a", "aborted", 0, false);
+    transact("b", "committed", 0, true);
+    for nth in 0..6 {
+        put(&mut world, tp, "filler", Some(&nth.to_string()));
+    }
+    await_compacted(&mut world, 1, tp, 5);
+    let markers = |world: &mut World| {
+        let (mut offset, mut found) = (0, Vec::new());
+        loop {
+            let batches = Batch::split(world.fetch_at(1, tp, offset, Isolation::ReadUncommitted).records).expect("whole batches");
+            let Some(last) = batches.last() else { return found };
+            offset = last.header().next_offset();
+            found.extend(batches.iter().filter(|batch| batch.header().control.is_some()).map(|batch| batch.header().base_offset));
+        }
+    };
+    let rows = table(&mut world, 1, tp);
+    assert_eq!(rows.iter().take(2).map(|(offset, key, _)| (*offset, key.as_str())).collect::<Vec<_>>(), [(0, "a"), (3, "b")], "{rows:?}");
+    assert_eq!(markers(&mut world), [2, 4], "who comes now is still to hear how they ended");
+
+    world.run_ms(21_000);
+    let before = world.notes.len();
+    for nth in 0..6 {
+        put(&mut world, tp, "filler", Some(&nth.to_string()));
+    }
+    world.run_until("compacted again", 30_000, |world| world.notes[before..].iter().any(|(_, note)| matches!(note, Note::Compacted { .. })));
+    assert_eq!(markers(&mut world), [4], "of the committed one a record is left");
+    let rows = table(&mut world, 1, tp);
+    assert_eq!(rows.iter().take(2).map(|(offset, key, _)| (*offset, key.as_str())).collect::<Vec<_>>(), [(0, "a"), (3, "b")], "{rows:?}");
+    world.kill(1);
+    world.bring_back(1, tp, 1);
+    let fetched = world.fetch_at(1, tp, 0, Isolation::ReadCommitted);
+    assert_eq!(fetched.last_stable_offset, fetched.high_watermark, "an aborted transaction without its marker holds nobody back");
+}
+
+/// A compacted batch tells of times whose records are gone.
+#[test]
+fn a65_a_time_finds_the_first_record_that_is_left() {
+    let mut world = world(653, 1);
+    let tp = topic(&mut world, "snapshots", 1, true, small());
+    let now_ms = wall_ms(&world);
+    let write = |world: &mut World, records: &[(&str, i64)]| {
+        let record = |&(key, after_ms): &(&str, i64)| Record { timestamp_ms: now_ms + after_ms, ..now_record(world, Some(key), Some("v")) };
+        let records: Vec<Record> = records.iter().map(record).collect();
+        world.produce(tp, &Batch::build(&records, Producer::NONE, false), ALL).expect("accepted")
+    };
+    // The newest of each of these batches goes, of the second everything.
+    write(&mut world, &[("a", 10), ("x", 90)]);
+    write(&mut world, &[("x", 91), ("y", 92)]);
+    write(&mut world, &[("b", 20), ("y", 93), ("x", 21)]);
+    let y = write(&mut world, &[("c", 22), ("y", 30)]) + 1;
+    for nth in 0..6 {
+        write(&mut world, &[("filler", 200 + nth)]);
+    }
+    await_compacted(&mut world, 1, tp, y + 1);
+    let rows = table(&mut world, 1, tp);
+    assert_eq!(rows.iter().take(5).map(|(offset, key, _)| (*offset, key.as_str())).collect::<Vec<_>>(), [(0, "a"), (4, "b"), (6, "x"), (7, "c"), (8, "y")]);
+    for (after_ms, offset) in [(0, 0), (11, 4), (21, 6), (25, 8), (31, rows[5].0), (93, rows[5].0)] {
+        assert_eq!(world.list_offset(1, tp, OffsetSpec::Timestamp(now_ms + after_ms), None), Ok(offset), "{after_ms} ms after: {rows:?}");
+    }
 }
 
 #[test]
@@ -496,4 +572,17 @@ fn a65_under_kills_pauses_and_cuts_every_key_keeps_a_value_that_is_not_older_tha
         }
     }
     assert!(compactions > 100 && acknowledged > 1_000, "the dice reach too little: {compactions} compactions, {acknowledged} acknowledged");
+}
+
+#[test]
+fn a68_who_does_not_lead_says_that_first_and_not_that_a_batch_is_too_large() {
+    let mut world = world(69, 3);
+    let mut wide = |name: &str| topic(&mut world, name, 1, false, TopicConfig { message_bytes_max: Some(3 << 20), ..TopicConfig::default() });
+    let tp = wide("wide");
+    let leader = world.leader(tp).expect("a leader");
+    let large = batch(&[&"x".repeat(2 << 20)]);
+    for node in (1..=3).filter(|&node| node != leader) {
+        assert_eq!(world.produce_at(node, tp, &large, ALL), Err(ErrorCode::NotLeaderOrFollower), "broker {node} has no replica; its own bound is 1 MiB");
+    }
+    assert_eq!(world.produce_at(leader, tp, &large, ALL), Ok(0));
 }

@@ -42,3 +42,18 @@ fn a61_without_a_commit_there_is_no_position_and_outside_the_log_a_fetch_says_so
     let answers: Vec<_> = (1..=3).filter_map(|node| world.call(node, asked.clone())).collect();
     assert!(answers.contains(&Response::OffsetFetch { partitions: vec![(tp, Ok(None))] }), "{answers:?}");
 }
+
+#[test]
+fn a64_a_time_finds_nothing_that_was_deleted() {
+    let mut world = World::new(64, 1);
+    let tp = Tp { topic: world.create_topic("orders", 1, 1, 1), partition: 0 };
+    for batch in [at(&[10, 20]), at(&[30, 40, 50])] {
+        world.produce(tp, &batch, ALL).expect("acked");
+    }
+    for (start, expected) in [(2, [2, 2, 3]), (3, [3, 3, 3]), (5, [5, 5, 5])] {
+        let deleted = world.call(1, Request::DeleteRecords { partitions: vec![(tp, start)] });
+        assert_eq!(deleted, Some(Response::DeleteRecords { partitions: vec![(tp, Ok(start))] }));
+        let found = [0, 30, 31].map(|timestamp_ms| world.list_offset(1, tp, OffsetSpec::Timestamp(timestamp_ms), None));
+        assert_eq!(found, expected.map(Ok), "the log starts at {start}: what is before it cannot be read");
+    }
+}

@@ -1,6 +1,8 @@
 //! Which parts make the exchange, and how each is set.
 
+use crate::soundness;
 use crate::supervisor::Supervisor;
+use crate::terminal::tell;
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
@@ -66,10 +68,16 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Opens the log's directory.
+    /// Opens the log's directory, and checks every file of it.
     pub fn disk(&self, directory: &Path) -> Result<Arc<JournalDisk>> {
-        let config = JournalConfig { journal_bytes: self.journal_bytes };
-        Ok(Arc::new(JournalDisk::open(directory, config).with_context(|| format!("data directory {}", directory.display()))?))
+        let of = || format!("data directory {}", directory.display());
+        // Without a journal a power loss may have left a torn tail, which the broker cuts off.
+        let had_journal = directory.join(".format").exists();
+        let disk = JournalDisk::open(directory, JournalConfig { journal_bytes: self.journal_bytes }).with_context(of)?;
+        if had_journal {
+            soundness::check(&disk).with_context(of)?;
+        }
+        Ok(Arc::new(disk))
     }
 
     /// Starts the log on that directory.
@@ -82,7 +90,7 @@ impl LogArgs {
                     runtime::time::sleep(pause).await;
                     if let Err(error) = disk.sync_all().await {
                         // Every later append is refused, and ends the log with its reason.
-                        return eprintln!("the log: {error}");
+                        return tell!("the log: {error}");
                     }
                 }
             });

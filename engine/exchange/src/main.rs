@@ -12,7 +12,9 @@ mod kafka;
 mod listing;
 mod log_alone;
 mod measure;
+mod soundness;
 mod supervisor;
+mod terminal;
 mod up;
 mod usage;
 
@@ -75,8 +77,9 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<terminal::Unread>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("exchange: {error:#}");
+            terminal::tell!("exchange: {error:#}");
             ExitCode::from(if error.is::<usage::Usage>() { 2 } else { 1 })
         }
     }

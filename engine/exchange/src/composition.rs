@@ -1,5 +1,6 @@
 //! Which parts make the exchange, and how each is set.
 
+use crate::descriptors::room;
 use crate::soundness;
 use crate::supervisor::Supervisor;
 use crate::terminal::tell;
@@ -132,7 +133,7 @@ impl Log {
         let cores: Vec<(broker::NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
         let (stopper, stop) = stop_channel();
         let incarnation = runtime::rng::Rng::of_node("incarnation").next_u64();
-        let config = HostConfig { withholds, ..HostConfig::new(address.clone(), nodes) };
+        let config = HostConfig { withholds, connections_max: room().log, ..HostConfig::new(address.clone(), nodes) };
         let host = Host::new(config, cores, disk, Arc::clone(observer), incarnation)?;
         let inside = host.inside();
         Ok(Log { address, stopper, host: runtime::task::spawn(host.serve(listener, stop)), inside })
@@ -222,10 +223,11 @@ impl<L: LogPort> Services<'_, L> {
         supervisor.start("api_gateway", move |stop| {
             let (log, config, observer, listener) = (log.clone(), config.clone(), Arc::clone(&observer), listener.take());
             async move {
-                match listener {
-                    Some(listener) => api_gateway::run_on(listener, log, config, observer, stop).await,
-                    None => api_gateway::run(log, config, observer, stop).await,
-                }
+                let listener = match listener {
+                    Some(listener) => listener,
+                    None => Listener::bind(&config.listen).await?,
+                };
+                api_gateway::run_on(listener.at_most(room().http), log, config, observer, stop).await
             }
         });
     }

@@ -5,6 +5,7 @@
 
 mod composition;
 mod deposit;
+mod descriptors;
 mod flow;
 mod history;
 mod inspect;

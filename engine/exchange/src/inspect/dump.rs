@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use broker::{Batch, BatchHeader, ControlKind};
 use clap::Args;
 use runtime::disk::JournalView;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Settings of `exchange dump`.
@@ -65,8 +66,15 @@ fn log_directory(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         return Err(anyhow!("{}: there is no such directory", path.display()));
     }
-    let found = [path.to_path_buf(), path.join("log")].into_iter().find(|directory| directory.join(".format").is_file());
-    found.with_context(|| format!("{}: no log was ever kept here (neither it nor its part log/ has a file .format)", path.display()))
+    for directory in [path.to_path_buf(), path.join("log")] {
+        let format = directory.join(".format");
+        match std::fs::metadata(&format) {
+            Ok(_) => return Ok(directory),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context(format!("cannot look at {}", format.display())),
+        }
+    }
+    Err(anyhow!("{}: no log was ever kept here (neither it nor its part log/ has a file .format)", path.display()))
 }
 
 /// A batch, and its records if they are asked for.

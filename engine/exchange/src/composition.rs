@@ -1,6 +1,9 @@
 //! Which parts make the exchange, and how each is set.
 
+use crate::descriptors::room;
+use crate::soundness;
 use crate::supervisor::Supervisor;
+use crate::terminal::tell;
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
@@ -66,10 +69,16 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// Opens the log's directory.
+    /// Opens the log's directory, and checks every file of it.
     pub fn disk(&self, directory: &Path) -> Result<Arc<JournalDisk>> {
-        let config = JournalConfig { journal_bytes: self.journal_bytes };
-        Ok(Arc::new(JournalDisk::open(directory, config).with_context(|| format!("data directory {}", directory.display()))?))
+        let of = || format!("data directory {}", directory.display());
+        // Without a journal a power loss may have left a torn tail, which the broker cuts off.
+        let had_journal = directory.join(".format").exists();
+        let disk = JournalDisk::open(directory, JournalConfig { journal_bytes: self.journal_bytes }).with_context(of)?;
+        if had_journal {
+            soundness::check(&disk).with_context(of)?;
+        }
+        Ok(Arc::new(disk))
     }
 
     /// Starts the log on that directory.
@@ -82,7 +91,7 @@ impl LogArgs {
                     runtime::time::sleep(pause).await;
                     if let Err(error) = disk.sync_all().await {
                         // Every later append is refused, and ends the log with its reason.
-                        return eprintln!("the log: {error}");
+                        return tell!("the log: {error}");
                     }
                 }
             });
@@ -124,7 +133,7 @@ impl Log {
         let cores: Vec<(broker::NodeId, Box<dyn Core>)> = vec![(broker::protocol::CONTROLLER, Box::new(controller)), (NODE, Box::new(broker))];
         let (stopper, stop) = stop_channel();
         let incarnation = runtime::rng::Rng::of_node("incarnation").next_u64();
-        let config = HostConfig { withholds, ..HostConfig::new(address.clone(), nodes) };
+        let config = HostConfig { withholds, connections_max: room().log, ..HostConfig::new(address.clone(), nodes) };
         let host = Host::new(config, cores, disk, Arc::clone(observer), incarnation)?;
         let inside = host.inside();
         Ok(Log { address, stopper, host: runtime::task::spawn(host.serve(listener, stop)), inside })
@@ -214,10 +223,11 @@ impl<L: LogPort> Services<'_, L> {
         supervisor.start("api_gateway", move |stop| {
             let (log, config, observer, listener) = (log.clone(), config.clone(), Arc::clone(&observer), listener.take());
             async move {
-                match listener {
-                    Some(listener) => api_gateway::run_on(listener, log, config, observer, stop).await,
-                    None => api_gateway::run(log, config, observer, stop).await,
-                }
+                let listener = match listener {
+                    Some(listener) => listener,
+                    None => Listener::bind(&config.listen).await?,
+                };
+                api_gateway::run_on(listener.at_most(room().http), log, config, observer, stop).await
             }
         });
     }

@@ -2,6 +2,7 @@
 //! often it is asked for.
 
 use crate::composition::visitor;
+use crate::terminal::say;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use log::native::Native;
@@ -55,8 +56,8 @@ pub async fn run(args: DepositArgs) -> Result<()> {
     let DepositArgs { account, asset, amount, id, log } = args;
     let deposit = Deposit { account: AccountId(account), deposit_id: id, asset, amount };
     match credit(&visitor(&log), &deposit).await.with_context(|| format!("log {log}"))? {
-        Credit::New => println!("account {account}: {amount} minor units of {asset:?} credited, deposit {id}"),
-        Credit::Before => println!("account {account}: deposit {id} had been credited before; nothing moved"),
+        Credit::New => say!("account {account}: {amount} minor units of {asset:?} credited, deposit {id}")?,
+        Credit::Before => say!("account {account}: deposit {id} had been credited before; nothing moved")?,
         Credit::Refused(reason) => bail!("deposit {id} of account {account} was refused: {reason:?}"),
     }
     Ok(())

@@ -57,6 +57,7 @@ mod real {
     use super::{MeasureArgs, Measured, Result, SymbolSpec, UpArgs};
     use crate::composition::nobody;
     use crate::supervisor::Supervisor;
+    use crate::terminal::tell;
     use crate::up::{Parts, Replication, asked_to_stop, live};
     use crate::usage::usage;
     use crate::{history, measure};
@@ -77,7 +78,7 @@ mod real {
         /// Measured: librdkafka's threads for one producer on three brokers.
         const THREADS: u32 = 7;
         let owned = OWNED_INPUTS * args.partitions;
-        eprintln!("exchange: {owned} owned input partitions, a transactional producer each: {} threads of librdkafka (--partitions)", owned * THREADS);
+        tell!("exchange: {owned} owned input partitions, a transactional producer each: {} threads of librdkafka (--partitions)", owned * THREADS);
         on(args, brokers, specs, adapters::rdkafka::Kafka::new).await
     }
 
@@ -120,7 +121,7 @@ mod real {
             asked = asked_to_stop() => asked?,
             failed = live(args, specs, &mut supervisor, gateway, parts) => drop(failed?),
         }
-        eprintln!("exchange: stopping");
+        tell!("exchange: stopping");
         supervisor.stop().await;
         Ok(())
     }

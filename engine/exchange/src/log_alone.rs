@@ -1,6 +1,7 @@
 //! `exchange log`: the embedded log without an exchange, for whoever wants one.
 
 use crate::composition::{LogArgs, nobody};
+use crate::terminal::{announce, tell};
 use crate::up::asked_to_stop;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -20,7 +21,7 @@ pub struct LogAloneArgs {
 /// Runs until Ctrl-C or SIGTERM.
 pub async fn run(args: LogAloneArgs) -> Result<()> {
     let mut log = args.log.start(args.log.disk(&args.data)?, &nobody()).await?;
-    println!("log {}  data {}", log.address, args.data.display());
+    announce!("log {}  data {}", log.address, args.data.display());
     runtime::select! {
         asked = asked_to_stop() => asked?,
         ended = &mut log.host => {
@@ -28,7 +29,7 @@ pub async fn run(args: LogAloneArgs) -> Result<()> {
             bail!("the log ended by itself");
         }
     }
-    eprintln!("exchange: stopping");
+    tell!("exchange: stopping");
     log.stopper.stop();
     log.host.await.context("the log's task")?.context("the log")
 }

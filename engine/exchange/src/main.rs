@@ -5,6 +5,7 @@
 
 mod composition;
 mod deposit;
+mod descriptors;
 mod flow;
 mod history;
 mod inspect;
@@ -12,7 +13,9 @@ mod kafka;
 mod listing;
 mod log_alone;
 mod measure;
+mod soundness;
 mod supervisor;
+mod terminal;
 mod up;
 mod usage;
 
@@ -75,8 +78,9 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<terminal::Unread>() => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("exchange: {error:#}");
+            terminal::tell!("exchange: {error:#}");
             ExitCode::from(if error.is::<usage::Usage>() { 2 } else { 1 })
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::composition::{Fsync, Log, nobody, visitor};
 use crate::kafka;
+use crate::terminal::say;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::Args;
@@ -76,7 +77,7 @@ struct Figures {
 
 /// Prints the conditions, then what was measured, as two tables.
 pub async fn run(args: MeasureArgs) -> Result<()> {
-    print_conditions(&args);
+    print_conditions(&args)?;
     let mut sync_us = histogram();
     let mut all = figures(&args);
     let mut written_bytes = 0;
@@ -93,44 +94,46 @@ pub async fn run(args: MeasureArgs) -> Result<()> {
             written_bytes += measured.written_bytes;
         }
     }
-    print_latencies(&sync_us, &all);
-    print_throughput(&all, u64::from(args.record_bytes));
-    println!("\nvalues written in all {} MB; most memory this process ever had {}", megabytes(written_bytes), peak_memory());
+    print_latencies(&sync_us, &all)?;
+    print_throughput(&all, u64::from(args.record_bytes))?;
+    say!("\nvalues written in all {} MB; most memory this process ever had {}", megabytes(written_bytes), peak_memory())?;
     Ok(())
 }
 
 /// Before any number: what was compared with what.
-fn print_conditions(args: &MeasureArgs) {
+fn print_conditions(args: &MeasureArgs) -> Result<()> {
     let files = if args.plain { "plain files" } else { "one journal" };
     let when = match args.fsync {
         Fsync::Always => "acknowledged once it is on the disk",
         Fsync::Interval | Fsync::Never => "acknowledged before it is on the disk",
     };
-    println!("values of {} bytes; {} rounds of every line, in turns, so that a busy machine is busy for all of them", args.record_bytes, args.rounds);
-    println!("  embedded  one broker in this process, one replica, client over loopback TCP; fsync {:?}: {when}; {files}", args.fsync);
+    say!("values of {} bytes; {} rounds of every line, in turns, so that a busy machine is busy for all of them", args.record_bytes, args.rounds)?;
+    say!("  embedded  one broker in this process, one replica, client over loopback TCP; fsync {:?}: {when}; {files}", args.fsync)?;
     if let Some(brokers) = &args.kafka {
-        println!("  Kafka     at {brokers} through {:?}: three replicas, acks=all, two in sync at least;", args.client);
-        println!("            acknowledged once the page cache of each replica in sync has it: Kafka leaves fsync to the operating system");
+        say!("  Kafka     at {brokers} through {:?}: three replicas, acks=all, two in sync at least;", args.client)?;
+        say!("            acknowledged once the page cache of each replica in sync has it: Kafka leaves fsync to the operating system")?;
     }
-    println!("  the disk  4 KiB overwritten and fdatasync, {SYNCS} times a round, in the embedded log's directory");
+    say!("  the disk  4 KiB overwritten and fdatasync, {SYNCS} times a round, in the embedded log's directory")?;
+    Ok(())
 }
 
 /// Open loop.
-fn print_latencies(sync_us: &Histogram<u64>, all: &[Figures]) {
-    println!("\nack latency in µs: each record at its time, whatever became of those before; from when it was sent, or was due if that is over 2 ms earlier");
-    println!("{:>26} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}", "", "min", "p50", "p90", "p99", "p99.9", "max", "samples");
+fn print_latencies(sync_us: &Histogram<u64>, all: &[Figures]) -> Result<()> {
+    say!("\nack latency in µs: each record at its time, whatever became of those before; from when it was sent, or was due if that is over 2 ms earlier")?;
+    say!("{:>26} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}", "", "min", "p50", "p90", "p99", "p99.9", "max", "samples")?;
     let rows = all.iter().map(|figures| (figures.of.as_str(), &figures.ack_us));
     for (of, us) in std::iter::once(("the disk's own sync", sync_us)).chain(rows) {
         let at = |quantile: f64| us.value_at_quantile(quantile);
         let (p50, p90, p99, p999) = (at(0.5), at(0.9), at(0.99), at(0.999));
-        println!("{of:>26} {:>9} {p50:>9} {p90:>9} {p99:>9} {p999:>9} {:>9} {:>10}", us.min(), us.max(), us.len());
+        say!("{of:>26} {:>9} {p50:>9} {p90:>9} {p99:>9} {p999:>9} {:>9} {:>10}", us.min(), us.max(), us.len())?;
     }
+    Ok(())
 }
 
 /// Closed loop, then everything read again.
-fn print_throughput(all: &[Figures], record_bytes: u64) {
-    println!("\nthroughput with {IN_FLIGHT_MAX} records in flight, then all of it read again: median of the rounds, and the best");
-    println!("{:>26} {:>11} {:>8} {:>11}   {:>11} {:>8} {:>11}", "", "written/s", "MB/s", "best/s", "read/s", "MB/s", "best/s");
+fn print_throughput(all: &[Figures], record_bytes: u64) -> Result<()> {
+    say!("\nthroughput with {IN_FLIGHT_MAX} records in flight, then all of it read again: median of the rounds, and the best")?;
+    say!("{:>26} {:>11} {:>8} {:>11}   {:>11} {:>8} {:>11}", "", "written/s", "MB/s", "best/s", "read/s", "MB/s", "best/s")?;
     for figures in all {
         let [written, read] = [&figures.written_per_second, &figures.read_per_second].map(|rounds| {
             let mut rounds = rounds.clone();
@@ -138,8 +141,9 @@ fn print_throughput(all: &[Figures], record_bytes: u64) {
             let median = rounds[rounds.len() / 2];
             format!("{median:>11} {:>8} {:>11}", megabytes(median * record_bytes), rounds[rounds.len() - 1])
         });
-        println!("{:>26} {written}   {read}", figures.of);
+        say!("{:>26} {written}   {read}", figures.of)?;
     }
+    Ok(())
 }
 
 /// Still without a figure: each number of partitions on each log.

@@ -1,5 +1,6 @@
 //! Keeps services running: one that ends by itself is started again after a pause; a request to stop ends them in good order.
 
+use crate::terminal::tell;
 use runtime::task::{JoinHandle, Stop, Stopper, stop_channel};
 use services::runner::ServiceError;
 use std::future::Future;
@@ -29,8 +30,8 @@ impl Supervisor {
                     return;
                 }
                 match ended {
-                    Ok(()) => eprintln!("{label}: ended by itself; starting it again"),
-                    Err(why) => eprintln!("{label}: {why}; starting it again"),
+                    Ok(()) => tell!("{label}: ended by itself; starting it again"),
+                    Err(why) => tell!("{label}: {why}; starting it again"),
                 }
                 runtime::select! {
                     () = stop.requested() => return,
@@ -46,7 +47,7 @@ impl Supervisor {
         for (name, stopper, task) in self.services.into_iter().rev() {
             stopper.stop();
             if runtime::time::timeout(Duration::from_secs(15), task).await.is_err() {
-                eprintln!("{name}: did not stop within 15 s; leaving it");
+                tell!("{name}: did not stop within 15 s; leaving it");
             }
         }
     }

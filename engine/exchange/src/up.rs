@@ -7,6 +7,7 @@
 
 use crate::composition::{Fsync, LogArgs, Services, client};
 use crate::supervisor::Supervisor;
+use crate::terminal::{announce, tell};
 use crate::usage::usage;
 use crate::{history, kafka, listing};
 use adapters::sqlite::SqliteStore;
@@ -105,7 +106,7 @@ async fn on_embedded_log(args: &UpArgs, specs: &[SymbolSpec]) -> Result<()> {
     let client = |name: &str| client(name, &address, Some(&inside), durable, &observer);
     let mut supervisor = Supervisor::default();
     if args.log.fsync != Fsync::Always {
-        println!("exchange: not synced before it is acknowledged: a power loss may take the newest orders");
+        announce!("exchange: not synced before it is acknowledged: a power loss may take the newest orders");
     }
     let life = live(args, specs, &mut supervisor, gateway, Parts { client: &client, store: &store, observer: &observer, replication: ONE, log: &address });
     let ended = runtime::select! {
@@ -117,7 +118,7 @@ async fn on_embedded_log(args: &UpArgs, specs: &[SymbolSpec]) -> Result<()> {
         ended.context("the log's task")?.context("the log")?;
         anyhow::bail!("the log ended by itself");
     }
-    eprintln!("exchange: stopping");
+    tell!("exchange: stopping");
     supervisor.stop().await;
     log.stopper.stop();
     log.host.await.context("the log's task")?.context("the log")
@@ -148,7 +149,7 @@ pub async fn live<L: LogPort>(args: &UpArgs, specs: &[SymbolSpec], supervisor: &
     bootstrap(args, specs, &parts).await?;
     let listens = gateway.local_address();
     Services { client: parts.client, store: parts.store, symbols: specs, observer: parts.observer }.start(supervisor, gateway);
-    println!("exchange: http://{listens}  log {}  data {}", parts.log, args.data.display());
+    announce!("exchange: http://{listens}  log {}  data {}", parts.log, args.data.display());
     std::future::pending().await
 }
 

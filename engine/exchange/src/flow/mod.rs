@@ -9,6 +9,7 @@ mod report;
 use crate::composition::visitor;
 use crate::deposit::{self, Credit};
 use crate::listing;
+use crate::terminal::say;
 use crate::usage::usage;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -68,7 +69,7 @@ pub async fn run(args: FlowArgs) -> Result<()> {
     }
     let player = Player::new(args.gateway.clone(), args.accounts, args.speed, spec);
     let played = player.play(&orders).await;
-    print!("{}", report::text(&args, &orders, &played));
+    say!("{}", report::text(&args, &orders, &played).trim_end())?;
     match played.unresolved {
         0 => Ok(()),
         unresolved => bail!("{unresolved} requests were not answered though asked again for {} s", play::RESOLVE_MS / 1_000),

@@ -2,12 +2,14 @@
 //! and nothing is written: what the last life left unfinished stays so.
 
 use super::record;
+use crate::soundness::{self, Kind};
+use crate::terminal::say;
 use crate::usage::usage;
 use anyhow::{Context, Result, anyhow, bail};
-use broker::batch::HEADER_LEN;
 use broker::{Batch, BatchHeader, ControlKind};
 use clap::Args;
 use runtime::disk::JournalView;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Settings of `exchange dump`.
@@ -39,13 +41,20 @@ pub fn run(args: &DumpArgs) -> Result<()> {
         .with_context(|| format!("data directory {} (of a running exchange see `exchange topics`, `groups` and `tail`)", directory.display()))?;
     let mut sums = Sums::default();
     for (file, len) in disk.list("").into_iter().filter(|(file, _)| file.contains(&args.file)) {
-        println!("{file}  {len} bytes");
+        say!("{file}  {len} bytes")?;
         sums.files += 1;
-        if file.ends_with(".log") && !file.starts_with("node-0/") {
-            segment(&disk, &file, len, args.records, &mut sums)?;
+        let Some(kind) = soundness::kind(&file) else { continue };
+        let bytes = disk.read(&file, 0, usize::try_from(len).context("a file larger than memory can be")?)?;
+        let damage = match kind {
+            Kind::Segment(base) => soundness::batches(&bytes, base, |position, batch| show(&file, position, &batch, args.records, &mut sums))?,
+            Kind::Metadata => soundness::metadata(&bytes),
+        };
+        if let Some(position) = damage {
+            say!("  at byte {position}: nothing whole follows, {} bytes cannot be read", len - position)?;
+            sums.damaged += 1;
         }
     }
-    println!("{} files, {} batches, {} records, {} damaged", sums.files, sums.batches, sums.records, sums.damaged);
+    say!("{} files, {} batches, {} records, {} damaged", sums.files, sums.batches, sums.records, sums.damaged)?;
     if sums.damaged > 0 {
         bail!("{} files are damaged", sums.damaged);
     }
@@ -57,35 +66,28 @@ fn log_directory(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         return Err(anyhow!("{}: there is no such directory", path.display()));
     }
-    let found = [path.to_path_buf(), path.join("log")].into_iter().find(|directory| directory.join(".format").is_file());
-    found.with_context(|| format!("{}: no log was ever kept here (neither it nor its part log/ has a file .format)", path.display()))
+    for directory in [path.to_path_buf(), path.join("log")] {
+        let format = directory.join(".format");
+        match std::fs::metadata(&format) {
+            Ok(_) => return Ok(directory),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context(format!("cannot look at {}", format.display())),
+        }
+    }
+    Err(anyhow!("{}: no log was ever kept here (neither it nor its part log/ has a file .format)", path.display()))
 }
 
-/// One batch at a time: a file may be larger than memory.
-fn segment(disk: &JournalView, file: &str, len: u64, records: bool, sums: &mut Sums) -> Result<()> {
-    let mut position = 0;
-    while position < len {
-        let head = disk.read(file, position, HEADER_LEN)?;
-        let batch = match BatchHeader::read(&head) {
-            Some(header) => Batch::check(disk.read(file, position, header.len as usize)?).ok(),
-            None => None,
-        };
-        let Some(batch) = batch else {
-            println!("  at byte {position}: no whole batch, {} bytes cannot be read", len - position);
-            sums.damaged += 1;
-            return Ok(());
-        };
-        let header = batch.header();
-        println!("  {}", line(header));
-        if records {
-            for found in batch.records().map_err(|error| anyhow!("{file} at byte {position}: {error:?}"))? {
-                println!("    @{}  {} ms  {}", found.offset, found.timestamp_ms, record::text(found.key.as_deref(), found.value.as_deref()));
-            }
+/// A batch, and its records if they are asked for.
+fn show(file: &str, position: u64, batch: &Batch, records: bool, sums: &mut Sums) -> Result<()> {
+    let header = batch.header();
+    say!("  {}", line(header))?;
+    if records {
+        for found in batch.records().map_err(|error| anyhow!("{file} at byte {position}: {error:?}"))? {
+            say!("    @{}  {} ms  {}", found.offset, found.timestamp_ms, record::text(found.key.as_deref(), found.value.as_deref()))?;
         }
-        sums.batches += 1;
-        sums.records += u64::from(header.record_count);
-        position += u64::from(header.len);
     }
+    sums.batches += 1;
+    sums.records += u64::from(header.record_count);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `exchange groups`: what the groups' own topic says of each: its generation, its members, what it has committed and how far behind it is.
 
 use super::{Asker, LogAt, read_through, shown, tps_of};
+use crate::terminal::say;
 use anyhow::{Context, Result};
 use broker::coordinator::group::record::{Key, StoredMember, Value};
 use broker::protocol::{CONSUMER_OFFSETS, OffsetSpec, TopicMetadata, Tp};
@@ -26,10 +27,10 @@ pub async fn run(at: &LogAt) -> Result<()> {
     let tps: Vec<Tp> = topics.iter().flat_map(tps_of).collect();
     let ends = asker.offsets(&tps, Isolation::ReadCommitted, OffsetSpec::Latest).await?;
     if groups.is_empty() {
-        println!("no group has joined or committed anything yet");
+        say!("no group has joined or committed anything yet")?;
     }
     for (name, group) in &groups {
-        print_group(name, group, &topics, &ends);
+        print_group(name, group, &topics, &ends)?;
     }
     Ok(())
 }
@@ -55,15 +56,16 @@ fn take(groups: &mut BTreeMap<String, Group>, record: &Delivered) {
     }
 }
 
-fn print_group(name: &str, group: &Group, topics: &[TopicMetadata], ends: &BTreeMap<Tp, Option<i64>>) {
-    println!("{name}  generation {}  members {}", group.generation, group.members.len());
+fn print_group(name: &str, group: &Group, topics: &[TopicMetadata], ends: &BTreeMap<Tp, Option<i64>>) -> Result<()> {
+    say!("{name}  generation {}  members {}", group.generation, group.members.len())?;
     for member in &group.members {
         let instance = member.instance_id.as_deref().map_or_else(String::new, |instance| format!("  instance {instance}"));
-        println!("  member {}{instance}", member.member_id);
+        say!("  member {}{instance}", member.member_id)?;
     }
     for (tp, committed) in &group.committed {
         let topic = topics.iter().find(|topic| topic.id == tp.topic).map_or_else(|| format!("topic {}", tp.topic.0), |topic| topic.name.clone());
         let end = ends.get(tp).copied().flatten();
-        println!("  {topic}-{}  committed {committed}  end {}  lag {}", tp.partition, shown(end), shown(end.map(|end| (end - committed).max(0))));
+        say!("  {topic}-{}  committed {committed}  end {}  lag {}", tp.partition, shown(end), shown(end.map(|end| (end - committed).max(0))))?;
     }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::{ASK_MS, Asker, LogAt, named, record, tps_of};
 use crate::composition::visitor;
+use crate::terminal::say;
 use crate::usage::usage;
 use anyhow::{Result, anyhow, bail};
 use broker::protocol::{OffsetSpec, Tp};
@@ -60,7 +61,7 @@ pub async fn run(args: TailArgs) -> Result<()> {
             ConsumerEvent::Records { tp, batch } => {
                 for found in batch.records.iter().filter(|found| args.follow || found.offset < known(&ends, &tp)) {
                     let text = record::text(found.key.as_deref(), found.value.as_deref());
-                    println!("{}-{}@{}  {} ms  {text}", topic.name, tp.partition, found.offset, found.timestamp_ms);
+                    say!("{}-{}@{}  {} ms  {text}", topic.name, tp.partition, found.offset, found.timestamp_ms)?;
                 }
                 (tp, batch.position.next.0)
             }

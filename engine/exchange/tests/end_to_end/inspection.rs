@@ -3,7 +3,9 @@
 use crate::process::{Place, exchange, run};
 use crate::trading::{Call, client, limit, until_told};
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use wire::Side;
 
 #[tokio::test]
@@ -61,4 +63,32 @@ fn a_directory_without_a_log_is_left_as_it_is() {
     let (code, _, said) = run(exchange("dump").arg(place.data()));
     assert!(code == Some(2) && said.contains("no log was ever kept here"), "{said}");
     assert_eq!(std::fs::read_dir(place.data()).expect("there").count(), 0);
+}
+
+/// `exchange dump … | head -1` ends without a word; a full disk behind the standard output is an error, and neither is a panic.
+#[tokio::test]
+async fn whoever_reads_only_the_first_line_is_no_error_and_does_not_end_an_exchange() {
+    let place = Place::new();
+    let mut up = place.up();
+    let mut process = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("text");
+    assert!(line.contains("exchange: http://"), "{line}");
+    // Nobody reads what it says from here on.
+    drop(process.stderr.take());
+    let closed = || {
+        let mut child = exchange("topics").args(["--log", &place.log]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        drop(child.stdout.take());
+        child.wait_with_output().expect("it ends")
+    };
+    let ended = closed();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(0), ""));
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+    let ended = exchange("topics").args(["--log", &place.log]).stdout(full).output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(1) && said.contains("standard output: No space left"), "{said}");
+
+    let told = std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status().expect("kill runs");
+    assert!(told.success());
+    assert_eq!(process.wait().expect("our child").code(), Some(0), "it stops in good order though nobody hears it");
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // tests of a real process: real clock, threads, files
 
 mod bad_requests;
+mod connections;
+mod damage;
 mod deposits;
 mod disk_full;
 mod foreign_records;

@@ -5,8 +5,10 @@ use super::{Frame, codec};
 use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 #[cfg(not(turmoil))]
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +19,8 @@ use turmoil::net::{TcpListener, TcpStream};
 pub struct Listener {
     inner: TcpListener,
     address: String,
+    /// Places for connections that are open at a time.
+    room: Option<Arc<Semaphore>>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -29,6 +33,8 @@ impl std::fmt::Debug for Listener {
 #[derive(Debug)]
 pub struct ByteStream {
     inner: TcpStream,
+    /// Given back to its listener with the connection's end.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// The reading half of a framed connection.
@@ -51,14 +57,23 @@ impl Listener {
     pub async fn bind(address: &str) -> io::Result<Self> {
         let inner = TcpListener::bind(bindable(address)?).await.map_err(|error| named(address, "listen on", error))?;
         let address = inner.local_addr()?.to_string();
-        Ok(Listener { inner, address })
+        Ok(Listener { inner, address, room: None })
+    }
+
+    /// With so many accepted connections open at a time; the next waits in the system's queue until one of them ends.
+    pub fn at_most(self, connections: usize) -> Self {
+        Listener { room: Some(Arc::new(Semaphore::new(connections))), ..self }
     }
 
     /// The next connection and its peer's address. Cancel-safe.
     pub async fn accept(&mut self) -> io::Result<(ByteStream, String)> {
+        let place = match &self.room {
+            Some(room) => Some(Arc::clone(room).acquire_owned().await.expect("never closed")),
+            None => None,
+        };
         let (inner, peer) = self.inner.accept().await?;
         inner.set_nodelay(true)?;
-        Ok((ByteStream { inner }, peer.to_string()))
+        Ok((ByteStream { inner, _place: place }, peer.to_string()))
     }
 
     /// Where it listens.
@@ -71,7 +86,7 @@ impl Listener {
 pub async fn connect(address: &str) -> io::Result<ByteStream> {
     let inner = TcpStream::connect(address).await.map_err(|error| named(address, "connect to", error))?;
     inner.set_nodelay(true)?;
-    Ok(ByteStream { inner })
+    Ok(ByteStream { inner, _place: None })
 }
 
 /// turmoil binds wildcard addresses only; its host is the node.

@@ -1,12 +1,13 @@
 //! Which format a directory has. 1: plain files, no journal. 2: files whose places carry a number, and a journal.
 
+use super::recovery::damaged;
 use super::slot::{Header, Slot};
 use super::table::Table;
-use super::{JOURNAL, JournalConfig};
+use super::{JOURNAL, JournalConfig, table};
 use crate::disk::directory::{at, sync_names, walk};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Says which format the directory has; written when all else stands.
 const FORMAT_FILE: &str = ".format";
@@ -22,18 +23,37 @@ pub fn open(root: &Path, config: JournalConfig) -> io::Result<[Slot; 2]> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return make(root, config),
         Err(error) => return Err(at(&path, "read", error)),
     }
+    look_at_slots(root)?;
     slots(root, config)
 }
 
 /// Checks it and makes nothing.
 pub fn look(root: &Path) -> io::Result<()> {
     let path = root.join(FORMAT_FILE);
-    check(root, &fs::read_to_string(&path).map_err(|error| at(&path, "read", error))?)
+    check(root, &fs::read_to_string(&path).map_err(|error| at(&path, "read", error))?)?;
+    look_at_slots(root)
+}
+
+/// They were written and synced before the format was.
+fn look_at_slots(root: &Path) -> io::Result<()> {
+    for path in [0, 1].map(|n| slot(root, n)) {
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > 0 => {}
+            Ok(_) => return Err(damaged(root, &format!("{} is empty", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged(root, &format!("{} is missing", path.display()))),
+            Err(error) => return Err(at(&path, "look at", error)),
+        }
+    }
+    Ok(())
+}
+
+fn slot(root: &Path, n: u64) -> PathBuf {
+    root.join(JOURNAL).join(n.to_string())
 }
 
 fn slots(root: &Path, config: JournalConfig) -> io::Result<[Slot; 2]> {
-    let slot = |n: u64| Slot::open(root.join(JOURNAL).join(n.to_string()), config.journal_bytes);
-    Ok([slot(0)?, slot(1)?])
+    let open = |n| Slot::open(slot(root, n), config.journal_bytes);
+    Ok([open(0)?, open(1)?])
 }
 
 fn check(root: &Path, text: &str) -> io::Result<()> {
@@ -50,8 +70,13 @@ fn check(root: &Path, text: &str) -> io::Result<()> {
 
 fn make(root: &Path, config: JournalConfig) -> io::Result<[Slot; 2]> {
     let journal = root.join(JOURNAL);
-    fs::create_dir_all(&journal).map_err(|error| at(&journal, "make directory", error))?;
     let found = walk(root)?;
+    // A copy without what begins with a dot, or somebody tidied up: as files of format 1 they would be nobody's, and the log would begin anew.
+    if let Some((name, _)) = found.iter().find(|(name, _)| table::is_place(name)) {
+        let what = format!("it has {name}, which a journal numbered, and no {FORMAT_FILE} (it and {JOURNAL} belong to the directory)");
+        return Err(damaged(root, &what));
+    }
+    fs::create_dir_all(&journal).map_err(|error| at(&journal, "make directory", error))?;
     for (name, _) in &found {
         // Format 1 did not sync what it had not acknowledged.
         let path = root.join(name);

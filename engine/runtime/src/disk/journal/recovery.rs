@@ -3,7 +3,7 @@
 use super::checkpoint::{Checkpoint, Dirt};
 use super::record::{self, FileId, Op};
 use super::slot::{Header, Slot};
-use super::table::{Stored, Table};
+use super::table::{self, Stored, Table};
 use super::{JOURNAL, State};
 use crate::disk::directory::{at, walk};
 use std::collections::btree_map::Entry;
@@ -61,7 +61,8 @@ pub fn recover(root: &Path, slots: [Slot; 2]) -> io::Result<State> {
     })
 }
 
-fn damaged(root: &Path, what: &str) -> io::Error {
+/// Acknowledged records are not what they were.
+pub fn damaged(root: &Path, what: &str) -> io::Error {
     let text = format!("directory {} is damaged: {what}. Acknowledged records are missing: restore it from a copy; nothing was changed", root.display());
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
@@ -131,10 +132,12 @@ impl<'b> Replayed<'b> {
     }
 }
 
-/// What whole records behind the end say had been synced when they were written.
+/// What whole records behind the end say had been synced when they were written: of this life, and of the one that a header which cannot be read began.
 fn newest_promise(slot: &[u8], end_lsn: u64) -> Option<u64> {
-    let behind = end_lsn + 1..=end_lsn + 2 * slot.len() as u64;
-    let starts = (0..slot.len()).step_by(8).filter(|at| record::claimed_lsn(&slot[*at..]).is_some_and(|lsn| behind.contains(&lsn)));
+    let span = 2 * slot.len() as u64;
+    let (behind, next_life) = (end_lsn + 1..=end_lsn + span, end_lsn + LIFE_GAP..=end_lsn + LIFE_GAP + span);
+    let is_newer = |lsn| behind.contains(&lsn) || next_life.contains(&lsn);
+    let starts = (0..slot.len()).step_by(8).filter(|at| record::claimed_lsn(&slot[*at..]).is_some_and(is_newer));
     starts.filter_map(|at| record::decode(&slot[at..])).map(|record| record.durable).max()
 }
 
@@ -190,8 +193,7 @@ fn open_or_make(path: &Path) -> io::Result<File> {
 /// Places of files that the journal does not know: made by a life that ended before it could say so, or removed and not yet gone.
 fn remove_strangers(root: &Path, table: &Table) -> io::Result<()> {
     let known: BTreeSet<&str> = table.files().map(|(_, stored)| stored.place.as_str()).collect();
-    let is_numbered = |name: &str| name.rsplit_once('~').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
-    for (name, _) in walk(root)?.iter().filter(|(name, _)| is_numbered(name) && !known.contains(name.as_str())) {
+    for (name, _) in walk(root)?.iter().filter(|(name, _)| table::is_place(name) && !known.contains(name.as_str())) {
         let path = root.join(name);
         fs::remove_file(&path).map_err(|error| at(&path, "remove", error))?;
     }

@@ -13,6 +13,11 @@ pub struct Stored {
     pub len: u64,
 }
 
+/// Does a path end in a file's number?
+pub fn is_place(path: &str) -> bool {
+    path.rsplit_once('~').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// All files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {

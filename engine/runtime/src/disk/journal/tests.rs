@@ -204,6 +204,52 @@ fn damage_to_what_was_acknowledged_is_told_and_nothing_is_changed() {
     assert_eq!(files_of(&open(dir.path())).len(), 1);
 }
 
+/// The header is all that says where a life's records begin: without it the journal seems to end where the life before did.
+#[test]
+fn a_journal_that_lost_the_header_of_this_life_is_told_and_nothing_is_changed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (slot, _) = two_synced(dir.path());
+    let intact = fs::read(&slot).expect("there");
+    for (what, words) in [("flipped", "had been synced further"), ("empty", "is empty"), ("gone", "is missing")] {
+        match what {
+            "flipped" => flip(&slot, 20),
+            "empty" => fs::write(&slot, b"").expect("ours"),
+            _ => fs::remove_file(&slot).expect("there"),
+        }
+        let before = bytes_below(dir.path());
+        let error = JournalDisk::open(dir.path(), SMALL).expect_err(what);
+        assert!(error.kind() == io::ErrorKind::InvalidData && error.to_string().contains(words), "{what}: {error}");
+        assert!(JournalView::open(dir.path()).is_err(), "{what}");
+        assert_eq!(bytes_below(dir.path()), before, "{what}");
+        fs::write(&slot, &intact).expect("ours");
+    }
+    assert_eq!(files_of(&open(dir.path())).len(), 1);
+}
+
+#[test]
+fn a_copy_without_the_files_that_begin_with_a_dot_is_told_and_does_not_begin_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    two_synced(dir.path());
+    fs::remove_file(dir.path().join(".format")).expect("there");
+    fs::remove_dir_all(dir.path().join(JOURNAL)).expect("there");
+    let before = bytes_below(dir.path());
+    let error = JournalDisk::open(dir.path(), SMALL).expect_err("its journal is missing");
+    assert!(error.kind() == io::ErrorKind::InvalidData && error.to_string().contains("it has a~0"), "{error}");
+    assert_eq!(bytes_below(dir.path()), before);
+}
+
+/// A header that a power loss tore as it was written: nothing behind it was promised to anybody.
+#[test]
+fn a_header_that_was_torn_as_it_was_written_is_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (slot, _) = two_synced(dir.path());
+    let other = slot.with_file_name(if slot.ends_with("0") { "1" } else { "0" });
+    let files = files_of(&open(dir.path()));
+    // The second life has written its header, and nothing else.
+    flip(&other, 20);
+    assert_eq!(files_of(&open(dir.path())), files);
+}
+
 #[test]
 fn a_file_that_lost_its_bytes_is_told() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -61,6 +61,10 @@ pub trait Bench: Send + Sync + 'static {
     fn replication(&self) -> (u32, u32);
     /// How heavy its workload is.
     fn load(&self) -> Load;
+    /// May a client send a commit again without a word? Then a refusal that takes its time may follow a try that was executed, and is no refusal for sure.
+    fn hides_tries(&self) -> bool {
+        false
+    }
     /// A word that no other topic, group or id has had, on a log that outlives the run.
     fn fresh(&self, word: &str) -> String;
     /// Throws the answers to proxied clients away; what they ask is done.

@@ -13,7 +13,7 @@
 //! | 32 | first sequence | i32 | −1: none |
 //! | 36 | records | u32 | ≥ 1 as produced; compaction may leave none (A65) |
 //! | 40 | last offset delta | u32 | last offset − base offset |
-//! | 44 | zero | u32 | |
+//! | 44 | coordinator epoch | u32 | of a marker: who wrote it (A40); 0 in other batches, and in markers of builds that did not tell |
 //! | 48 | first timestamp | i64 | ms; with bit 3 the delete horizon instead: when its tombstones, or it as a marker, may go (KIP-534) |
 //! | 56 | newest timestamp | i64 | ms |
 //! | 64 | records | | each: offset delta u32, timestamp i64, key length i32 (−1 none), key, value length i32 (−1 none: a tombstone), value |
@@ -55,6 +55,8 @@ pub struct BatchHeader {
     pub first_sequence: i32,
     pub record_count: u32,
     pub last_offset_delta: u32,
+    /// Of a marker: the leader epoch of the coordinator's partition, when it decided.
+    pub coordinator_epoch: u32,
     /// With a delete horizon it is not known: the newest stands for it.
     pub first_timestamp_ms: i64,
     pub newest_timestamp_ms: i64,
@@ -130,6 +132,7 @@ impl BatchHeader {
             first_sequence: u32_at(32) as i32,
             record_count: u32_at(36),
             last_offset_delta: u32_at(40),
+            coordinator_epoch: u32_at(44),
             first_timestamp_ms: if attributes & DELETE_HORIZON != 0 { i64_at(56) } else { i64_at(48) },
             newest_timestamp_ms: i64_at(56),
             delete_horizon_ms: (attributes & DELETE_HORIZON != 0).then(|| i64_at(48)),
@@ -143,17 +146,17 @@ impl Batch {
     /// Builds a data batch of at least one record, with base offset 0 and leader epoch 0: the leader sets both.
     pub fn build(records: &[Record], producer: Producer, transactional: bool) -> Batch {
         assert!(!records.is_empty(), "a batch has at least one record");
-        Self::assemble(records, producer, u16::from(transactional))
+        Self::assemble(records, producer, u16::from(transactional), 0)
     }
 
-    /// Builds a marker.
-    pub fn control(kind: ControlKind, producer_id: ProducerId, producer_epoch: ProducerEpoch, timestamp_ms: i64) -> Batch {
+    /// Builds a marker, as the coordinator of this epoch asks for it.
+    pub fn control(kind: ControlKind, producer_id: ProducerId, producer_epoch: ProducerEpoch, coordinator_epoch: u32, timestamp_ms: i64) -> Batch {
         let record = Record { offset: 0, timestamp_ms, key: None, value: None };
         let attributes = 1 | 2 | if kind == ControlKind::Commit { 4 } else { 0 };
-        Self::assemble(&[record], Producer { id: producer_id, epoch: producer_epoch, first_sequence: -1 }, attributes)
+        Self::assemble(&[record], Producer { id: producer_id, epoch: producer_epoch, first_sequence: -1 }, attributes, coordinator_epoch)
     }
 
-    fn assemble(records: &[Record], producer: Producer, attributes: u16) -> Batch {
+    fn assemble(records: &[Record], producer: Producer, attributes: u16, coordinator_epoch: u32) -> Batch {
         let mut body = BytesMut::with_capacity(HEADER_LEN + records.iter().map(encoded_len).sum::<usize>());
         body.put_bytes(0, HEADER_LEN);
         for (delta, record) in records.iter().enumerate() {
@@ -169,6 +172,7 @@ impl Batch {
         body[32..36].copy_from_slice(&producer.first_sequence.to_le_bytes());
         body[36..40].copy_from_slice(&count.to_le_bytes());
         body[40..44].copy_from_slice(&(count - 1).to_le_bytes());
+        body[44..48].copy_from_slice(&coordinator_epoch.to_le_bytes());
         body[48..56].copy_from_slice(&records[0].timestamp_ms.to_le_bytes());
         body[56..64].copy_from_slice(&newest.to_le_bytes());
         let crc = crc32c::crc32c(&body[20..]);
@@ -213,7 +217,7 @@ impl Batch {
         let Batch { bytes, header } = self;
         let attributes = u16::from_le_bytes([bytes[20], bytes[21]]) | LOG_APPEND_TIME;
         let producer = Producer { id: header.producer_id, epoch: header.producer_epoch, first_sequence: header.first_sequence };
-        Ok(Self::assemble(&records, producer, attributes))
+        Ok(Self::assemble(&records, producer, attributes, header.coordinator_epoch))
     }
 
     /// What compaction leaves of it: the records that pass `keeps`, with their offsets; sequences, epochs and the last offset stay as they were even if
@@ -329,8 +333,9 @@ mod tests {
 
     #[test]
     fn a_marker_says_what_it_is() {
-        let marker = Batch::control(ControlKind::Commit, 4, 1, 7);
+        let marker = Batch::control(ControlKind::Commit, 4, 1, 9, 7);
         assert_eq!(marker.header().control, Some(ControlKind::Commit));
         assert!(marker.header().transactional);
+        assert_eq!(marker.header().coordinator_epoch, 9);
     }
 }

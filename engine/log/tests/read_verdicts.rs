@@ -104,7 +104,7 @@ async fn an_assignment_does_not_wait_for_a_pending_commit() {
 
 #[tokio::test]
 async fn aborted_records_and_markers_are_progress() {
-    let marker = Batch::control(ControlKind::Abort, 8, 0, 1).assign(2, 4);
+    let marker = Batch::control(ControlKind::Abort, 8, 0, 0, 1).assign(2, 4);
     let answer = FetchedPartition { aborted: vec![(8, 0)], ..fetched([data(0, 8, 2), marker.bytes().to_vec()].concat()) };
     let fake = fake(vec![answer]).await;
     let mut reader = reader(&fake, 0).await;

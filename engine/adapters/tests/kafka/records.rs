@@ -77,7 +77,7 @@ fn one_to_ours(batch: &[u8]) -> Batch {
         true => {
             let key = records[0].key.as_ref().expect("a marker has a key");
             let kind = if key[3] == 1 { ControlKind::Commit } else { ControlKind::Abort };
-            Batch::control(kind, producer.id, producer.epoch, first_timestamp_ms)
+            Batch::control(kind, producer.id, producer.epoch, 0, first_timestamp_ms)
         }
         false => Batch::build(&records, producer, attributes & 16 != 0),
     };

@@ -37,9 +37,8 @@ impl Broker {
         let kind = if marker.commit { ControlKind::Commit } else { ControlKind::Abort };
         let base = replica.log.end();
         let leader_epoch = replica.leader_epoch.expect("a leader has an epoch");
-        let batch = Batch::control(kind, marker.producer_id, marker.producer_epoch, timestamp_ms).assign(base, leader_epoch);
+        let batch = Batch::control(kind, marker.producer_id, marker.producer_epoch, marker.coordinator_epoch, timestamp_ms).assign(base, leader_epoch);
         replica.append(&batch, true, self.config.segment_bytes, &mut self.io);
-        replica.producers.marked_by(marker.producer_id, marker.coordinator_epoch);
         self.marker_overtakes_verification(tp, marker.producer_id);
         self.queue_marker(tp, batch);
         Ok(self.await_offset(part, tp, base, base + 1, Acks::All))

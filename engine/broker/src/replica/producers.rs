@@ -26,7 +26,7 @@ struct ProducerEntry {
     batches: VecDeque<SeenBatch>,
     /// First offset of the open transaction.
     open: Option<i64>,
-    /// Of the last marker this leader wrote; 0 after a restart or move.
+    /// Of its last marker; 0 before the first.
     coordinator_epoch: u32,
 }
 
@@ -143,13 +143,6 @@ impl Producers {
         self.entries.contains_key(&producer_id)
     }
 
-    /// Remembers who wrote the last marker of a producer.
-    pub fn marked_by(&mut self, producer_id: ProducerId, coordinator_epoch: u32) {
-        if let Some(entry) = self.entries.get_mut(&producer_id) {
-            entry.coordinator_epoch = coordinator_epoch;
-        }
-    }
-
     /// Whether the producer has an open transaction here, of this epoch.
     pub fn is_open(&self, producer_id: ProducerId, producer_epoch: ProducerEpoch) -> bool {
         self.entries.get(&producer_id).is_some_and(|entry| entry.epoch == producer_epoch && entry.open.is_some())
@@ -174,6 +167,7 @@ impl Producers {
             entry.batches.clear();
         }
         if let Some(kind) = header.control {
+            entry.coordinator_epoch = header.coordinator_epoch;
             self.end_transaction(header, kind);
             return;
         }
@@ -299,7 +293,7 @@ mod tests {
         let mut producers = Producers::default();
         producers.learn(&batch(0, 0, 10, true));
         assert_eq!(producers.last_stable_offset(12), 10);
-        producers.learn(Batch::control(ControlKind::Abort, 7, 0, 0).assign(12, 0).header());
+        producers.learn(Batch::control(ControlKind::Abort, 7, 0, 0, 0).assign(12, 0).header());
         assert_eq!(producers.last_stable_offset(12), 10);
         producers.replicated(13);
         assert_eq!(producers.last_stable_offset(13), 13);

@@ -196,7 +196,7 @@ impl Driver {
 
     /// A transaction coordinator ends a producer's transaction in this partition.
     pub fn marker(&mut self, kind: ControlKind, producer_id: i64, producer_epoch: i16) {
-        let batch = Batch::control(kind, producer_id, producer_epoch, 0).assign(self.end(), self.leader_epoch);
+        let batch = Batch::control(kind, producer_id, producer_epoch, 0, 0).assign(self.end(), self.leader_epoch);
         self.in_flight.push_back(InFlight { token: None, batch });
         if self.durable_at_once {
             self.replicate(usize::MAX);

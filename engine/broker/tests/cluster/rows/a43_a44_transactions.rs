@@ -162,6 +162,35 @@ fn a40_a_marker_of_an_older_epoch_is_refused() {
     assert_eq!(mark(3, 6), Err(ErrorCode::NotCoordinator), "of a coordinator that was replaced");
 }
 
+/// A marker of version 1 names the epoch of the next transaction as well: late, from a coordinator that was replaced, it would end that one. Who wrote
+/// the last marker stands in the log, so a leader that was not there knows it.
+#[test]
+fn a40_a_marker_of_an_older_coordinator_is_refused_by_a_new_leader_and_after_a_restart() {
+    let (mut world, tp, leader, _) = three_brokers(60);
+    let marked = |world: &mut World, coordinator_epoch| {
+        let request = Request::WriteTxnMarkers { producer_id: 900, producer_epoch: 3, coordinator_epoch, commit: true, partitions: vec![tp] };
+        let leader = world.leader(tp).expect("a leader");
+        match world.call(leader, request) {
+            Some(Response::WriteTxnMarkers { partitions }) => partitions[0].1,
+            other => panic!("{other:?}"),
+        }
+    };
+    world.produce(tp, &crate::client::idempotent(&["a"], 900, 3, 0), -1).expect("acked");
+    assert_eq!(marked(&mut world, 7), Ok(()));
+    world.run_ms(500);
+    world.kill(leader);
+    let next = world.await_other_leader(tp, leader);
+    world.run_ms(1_000);
+    assert_eq!(marked(&mut world, 6), Err(ErrorCode::NotCoordinator), "the heir knows");
+    world.kill(next);
+    world.start(leader);
+    world.start(next);
+    world.await_full_isr(tp, 3);
+    world.run_ms(1_000);
+    assert_eq!(marked(&mut world, 6), Err(ErrorCode::NotCoordinator), "so does who read it from disk");
+    assert_eq!(marked(&mut world, 7), Ok(()), "the coordinator's own repeat");
+}
+
 #[test]
 fn a40_a_transaction_survives_its_coordinator() {
     let mut between = 0;

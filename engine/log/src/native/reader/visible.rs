@@ -78,7 +78,7 @@ mod tests {
         }
 
         fn marker(self, producer: i64, kind: ControlKind) -> Self {
-            self.push(Batch::control(kind, producer, 0, 1))
+            self.push(Batch::control(kind, producer, 0, 0, 1))
         }
 
         fn offsets(&self, from: i64, isolation: Isolation, aborted: &[(ProducerId, i64)]) -> (Vec<i64>, Option<i64>) {

@@ -1,6 +1,9 @@
 //! The log port's contract on our own broker: embedded in the ordinary build (`cargo xtask conformance --log embedded`), as a simulated cluster under
 //! madsim (`--log sim`). Part of every test run; an argument runs only the contracts whose names contain it.
 
+#[cfg(not(turmoil))]
+use sim::conformance::log::{conclude, only};
+
 #[cfg(not(any(madsim, turmoil)))]
 #[path = "embedded.rs"]
 mod arm;
@@ -14,6 +17,12 @@ fn rounds(few: u32) -> u32 {
     std::env::var("LOCKSTEP_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(few)
 }
 
+/// Are its answers the next record?
+#[cfg(not(turmoil))]
+fn is_recording() -> bool {
+    std::env::var_os("LOCKSTEP_RECORDING").is_some()
+}
+
 #[cfg(not(turmoil))]
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -23,8 +32,7 @@ fn main() {
         Some((word, rest)) if word == "--kills" => return arm::kills(rest.first().and_then(|count| count.parse().ok()).expect("--kills N")),
         _ => {}
     }
-    let only = words.into_iter().find(|word| !word.starts_with('-')).unwrap_or_default();
-    std::process::exit(if arm::judge(&only) > 0 { 10 } else { 0 });
+    std::process::exit(conclude(&words, arm::judge(only(&words))));
 }
 
 /// This build's world has no cluster of its own.

@@ -72,7 +72,12 @@ fn skipped(what: &str) -> Result<u8> {
 /// `rounds` of faults fly over the workload; of a simulated one under each of three seeds.
 fn native(mut cargo: std::process::Command, profile: &[&str], only: Option<&str>, rounds: &str, record: Option<&str>) -> Result<u8> {
     cargo.env("LOCKSTEP_ROUNDS", rounds);
-    contract(cargo, profile, &only.into_iter().collect::<Vec<_>>(), record)
+    contract(cargo, profile, &named(only), record)
+}
+
+/// A name that must be a contract's, in words of the suite.
+fn named(only: Option<&str>) -> Vec<&str> {
+    only.map_or(Vec::new(), |name| vec!["--contract", name])
 }
 
 fn contract(mut cargo: std::process::Command, profile: &[&str], words: &[&str], record: Option<&str>) -> Result<u8> {
@@ -83,7 +88,7 @@ fn contract(mut cargo: std::process::Command, profile: &[&str], words: &[&str], 
 /// Runs a contract; keeps what the log answered as the record of this name.
 fn judge(test: &mut std::process::Command, record: Option<&str>) -> Result<u8> {
     let Some(name) = record else { return process::code(test) };
-    let (code, said) = process::heard(test)?;
+    let (code, said) = process::heard(test.env("LOCKSTEP_RECORDING", name))?;
     if code == 0 {
         differences::write(name, &said)?;
     }
@@ -170,7 +175,7 @@ fn kafka(client: &str, version: Version, only: Option<&str>, write: bool) -> Res
         if finds("gdb") {
             test.args(["--config", UNDER_GDB]);
         }
-        test.env("LOCKSTEP_ROUNDS", &rounds).arg("--").args(only);
+        test.env("LOCKSTEP_ROUNDS", &rounds).arg("--").args(named(only));
         on_cluster(test, client, version, |test| judge(test, write.then_some(&record)))
     };
     if !ran {

@@ -65,6 +65,22 @@ pub trait Bench: Send + Sync + 'static {
     fn hides_tries(&self) -> bool {
         false
     }
+    /// What was recorded of its answers, a line each: `row | question | answer`, or answers with `or` between them. `None`: they are being recorded.
+    fn recorded(&self) -> Option<&'static str>;
+    /// Tells what this log answered to a question of a row. `cargo xtask conformance --write` keeps these lines, and makes of them the table of what differs
+    /// from log to log; so a question has the same words everywhere, and an answer none that differ from run to run. Without it, an answer that was never
+    /// recorded breaks the contract: the table would be of yesterday's log.
+    fn answered(&self, row: &str, question: &str, answer: &str) {
+        println!("        {row} | {question} | {answer}");
+        let Some(recorded) = self.recorded() else { return };
+        let question = format!("{row} | {question} | ");
+        let mut known = recorded.lines().filter_map(|line| line.strip_prefix(&question)).flat_map(|answers| answers.split(" or "));
+        // What did not come may come another time.
+        assert!(
+            answer == rows::NEVER || known.any(|known| known == answer),
+            "{question}{answer}: not as recorded; if it is right, `cargo xtask conformance --write` records it"
+        );
+    }
     /// A word that no other topic, group or id has had, on a log that outlives the run.
     fn fresh(&self, word: &str) -> String;
     /// Throws the answers to proxied clients away; what they ask is done.
@@ -177,6 +193,27 @@ pub async fn run<B: Bench>(bench: Arc<B>, only: &str) -> (usize, usize) {
         }
         println!("{verdict:<7} {:<72} {took_ms:>6} ms  {}", contract.name, contract.provokes);
     }
-    println!("{held} passed, {broken} failed");
     (held, broken)
+}
+
+/// Says how many held and how many did not; the exit code: 10 if one did not. A name after `--contract` that is no contract's is a mistake, 2; a bare word is
+/// a filter over all tests, as of `cargo test`, and may leave none here.
+pub fn conclude(words: &[String], (held, broken): (usize, usize)) -> i32 {
+    println!("{held} passed, {broken} failed");
+    match (held, broken) {
+        (0, 0) if words.iter().any(|word| word == CONTRACT) => {
+            println!("no contract has `{}` in its name", only(words));
+            2
+        }
+        (_, 0) => 0,
+        _ => 10,
+    }
+}
+
+/// Comes before a name that must be a contract's, or part of it.
+const CONTRACT: &str = "--contract";
+
+/// The name asked for; empty: all.
+pub fn only(words: &[String]) -> &str {
+    words.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str)
 }

@@ -6,7 +6,7 @@ use super::super::asked::{
     ErrorCode, FetchPartition, FetchedPartition, Isolation, OffsetSpec, Producer, Record, Request, Response, Tp, leader, leader_of, topic,
 };
 use super::super::support::{PATIENCE_MS, began, settled, soon};
-use super::answered;
+use super::NEVER;
 use broker::Batch;
 use runtime::task::{Stop, Stopper, spawn, stop_channel};
 use runtime::time::{monotonic_ms, now_ms, sleep};
@@ -65,7 +65,7 @@ pub async fn a_new_leader_s_end_may_be_older_than_what_was_seen_and_is_no_error<
         let follower = elder % bench.brokers() + 1;
         let found = if follower == elder { None } else { fetch(&*bench, follower, tp, 0).await };
         let told = found.map_or("there is none".to_owned(), |found| found.error.map_or("its own, without an error".to_owned(), |why| format!("{why:?}")));
-        answered("A11", "records asked of a follower by a reader", &told);
+        bench.answered("A11", "records asked of a follower by a reader", &told);
         let watching = spawn(watch(bench.clone(), elder, tp));
         // So long that it has seen an end of the last moment; without it nothing was seen that could go back.
         sleep(Duration::from_millis(50)).await;
@@ -84,19 +84,16 @@ pub async fn a_new_leader_s_end_may_be_older_than_what_was_seen_and_is_no_error<
     stopper.stop();
     let acknowledged = writing.await.expect("it ends in good order");
     println!("        {MOVES} moves: the end had gone back in {regressed} answers, was not told in {untold}; {} records acknowledged", acknowledged.len());
-    answered(
+    bench.answered(
         "A11",
         "a fetch from an end that was seen, at a new leader that does not know it yet",
         if regressed > 0 { "empty, without an error" } else { NEVER },
     );
-    answered("A11", "the end of the log, meanwhile", if untold > 0 { "OffsetNotAvailable" } else { NEVER });
+    bench.answered("A11", "the end of the log, meanwhile", if untold > 0 { "OffsetNotAvailable" } else { NEVER });
     let kept = settled(&log, info.tp(0)).await;
     assert!(acknowledged.len() > 10, "it wrote");
     assert!(acknowledged.iter().all(|value| kept.contains(value)), "nothing acknowledged is missing");
 }
-
-/// In this run nothing of the kind came.
-const NEVER: &str = "did not come";
 
 /// Asks everybody who may lead after `elder`, many times over, until one of them does and has the end that was seen: a new leader may be unsure of its end
 /// for no longer than one request of another broker takes. How often its end was lower, and how often it was not told.

@@ -4,7 +4,7 @@
 use super::super::Bench;
 use super::super::asked::{ErrorCode, Request, Response, Tp, batch, leader, produce, topic};
 use super::super::support::{began, texts};
-use super::{answered, verdict_in_words};
+use super::verdict_in_words;
 use ::log::Isolation;
 use std::sync::Arc;
 
@@ -22,18 +22,18 @@ pub async fn the_five_newest_batches_are_told_again_and_an_older_one_is_out_of_o
     }
     for (offset, batch) in (2..).zip(&batches[2..]) {
         let again = produce(&*bench, &name, tp, batch, None).await;
-        answered("A28", "one of a producer's newest five batches, again", if again == Ok(offset) { "its first offset" } else { "something else" });
+        bench.answered("A28", "one of a producer's newest five batches, again", if again == Ok(offset) { "its first offset" } else { "something else" });
         assert_eq!(again, Ok(offset), "one of the newest five");
     }
     let sixth = produce(&*bench, &name, tp, &batches[1], None).await;
-    answered("A28", "its sixth-oldest batch, again", &verdict_in_words(&sixth));
+    bench.answered("A28", "its sixth-oldest batch, again", &verdict_in_words(&sixth));
     let another = produce(&*bench, &name, tp, &batch(&["value 5", "value 6"], session, 5, false), None).await;
-    answered("A28", "the same records in another batch", &verdict_in_words(&another));
+    bench.answered("A28", "the same records in another batch", &verdict_in_words(&another));
     let gap = produce(&*bench, &name, tp, &batch(&["gap"], session, 8, false), None).await;
-    answered("A28", "a batch after a gap", &verdict_in_words(&gap));
+    bench.answered("A28", "a batch after a gap", &verdict_in_words(&gap));
     assert_eq!([sixth, another, gap], [Err(ErrorCode::OutOfOrderSequenceNumber); 3], "the sixth-oldest, another batch, a gap");
     let stranger = produce(&*bench, &name, tp, &batch(&["stranger"], (producer_id + 1_000_000, 0), 42, false), None).await;
-    answered("A30", "a producer that is not known, at sequence 42", &verdict_in_words(&stranger));
+    bench.answered("A30", "a producer that is not known, at sequence 42", &verdict_in_words(&stranger));
     assert_eq!(stranger, Ok(7));
     let wanted: Vec<String> = values.into_iter().chain(["stranger".to_owned()]).collect();
     assert_eq!(texts(&log, info.tp(0), Isolation::ReadCommitted).await, wanted);

@@ -6,7 +6,7 @@ use super::super::asked::{
     CommittedOffset, CoordinatorKind, ErrorCode, Request, Session, Tp, batch, committed, coordinator, once_free, produce, session, topic, verdict,
 };
 use super::super::support::{PATIENCE_MS, began, end, settled, soon};
-use super::{answered, verdict_in_words};
+use super::verdict_in_words;
 use ::log::{Isolation, Next};
 use runtime::time::{monotonic_ms, sleep};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ async fn open<B: Bench>(bench: &B, id: &str, group: &str, (name, tp): (&str, Tp)
         offsets: vec![(tp, CommittedOffset { offset, leader_epoch: None })],
     };
     let taken = coordinator(bench, CoordinatorKind::Group, group, commit).await;
-    answered("A47", "a transaction's position, with the group's name alone", &verdict_in_words(&verdict(&taken)));
+    bench.answered("A47", "a transaction's position, with the group's name alone", &verdict_in_words(&verdict(&taken)));
     assert_eq!(verdict(&taken), Ok(()), "the group's name is enough");
 }
 
@@ -48,10 +48,10 @@ pub async fn a_position_is_pending_until_its_marker_and_is_never_the_old_one_aft
         open(&*bench, &id, &group, (&info.name, tp), session, (sequence, offset)).await;
         assert_eq!(end(&log, info.tp(0), Isolation::ReadCommitted).await, stable, "what is open is not stable");
         let stable = committed(&*bench, &group, tp, true).await;
-        answered("A46", "the stable position, while a transaction is open", &verdict_in_words(&stable));
+        bench.answered("A46", "the stable position, while a transaction is open", &verdict_in_words(&stable));
         assert_eq!(stable, Err(ErrorCode::UnstableOffsetCommit));
         let any = committed(&*bench, &group, tp, false).await;
-        answered("A46", "the position, stable or not, while a transaction is open", if any == Ok(old) { "the old one" } else { "something else" });
+        bench.answered("A46", "the position, stable or not, while a transaction is open", if any == Ok(old) { "the old one" } else { "something else" });
         assert_eq!(any, Ok(old), "the old one");
         let (producer_id, producer_epoch) = session;
         let finish = Request::EndTxn { transactional_id: id.clone(), producer_id, producer_epoch, commit: commits };
@@ -63,7 +63,7 @@ pub async fn a_position_is_pending_until_its_marker_and_is_never_the_old_one_aft
                 Err(ErrorCode::UnstableOffsetCommit) => assert!(monotonic_ms() < by_ms, "a marker comes"),
                 found => {
                     let new = if found == Ok(wanted) { "never the old one" } else { "something else" };
-                    answered("A40", "the stable position, once the end was answered and it is told", new);
+                    bench.answered("A40", "the stable position, once the end was answered and it is told", new);
                     break assert_eq!(found, Ok(wanted), "once it is stable it is the new one");
                 }
             }

@@ -5,7 +5,7 @@
 use super::super::Bench;
 use super::super::asked::{ErrorCode, Request, Session, Tp, batch, once_free, produce, session, topic};
 use super::super::support::{PATIENCE_MS, began, settled, soon};
-use super::{answered, verdict_in_words};
+use super::verdict_in_words;
 use runtime::time::{monotonic_ms, sleep};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,13 +31,13 @@ pub async fn an_end_that_comes_late_decides_a_younger_transaction_of_the_same_ep
     once_free(&*bench, &id, add(&id, session, vec![first])).await.expect("it is added");
     produce(&*bench, &info.name, first, &batch(&["younger, first half"], session, 1, true), Some(&id)).await.expect("it is written");
     let twice = once_free(&*bench, &id, end(&id, session, true)).await;
-    answered("A41", "an end a second time, amid the next transaction of the same epoch", &verdict_in_words(&twice));
+    bench.answered("A41", "an end a second time, amid the next transaction of the same epoch", &verdict_in_words(&twice));
     twice.expect("it is taken for the younger one's end");
     let refused = unadded(&*bench, &info.name, second, &batch(&["younger, second half"], session, 0, true), &id).await;
-    answered("A43", "a record to a partition that was not added to its transaction", &format!("{refused:?}"));
+    bench.answered("A43", "a record to a partition that was not added to its transaction", &format!("{refused:?}"));
     assert_eq!(refused, ErrorCode::InvalidTxnState, "the leader asks the coordinator, who knows of no transaction (A43)");
     let abort = once_free(&*bench, &id, end(&id, session, false)).await;
-    answered("A41", "an abort of what was committed so", &verdict_in_words(&abort));
+    bench.answered("A41", "an abort of what was committed so", &verdict_in_words(&abort));
     assert_eq!(abort, Err(ErrorCode::InvalidTxnState), "it is too late to abort");
     assert_eq!(settled(&log, info.tp(0)).await, ["elder", "younger, first half"], "torn");
     assert_eq!(settled(&log, info.tp(1)).await, [""; 0]);
@@ -68,10 +68,10 @@ pub async fn an_end_that_comes_late_is_refused_once_a_younger_session_is_there<B
     once_free(&*bench, &id, add(&id, younger, vec![tp])).await.expect("it is added");
     produce(&*bench, &info.name, tp, &batch(&["younger"], younger, 0, true), Some(&id)).await.expect("it is written");
     let late = once_free(&*bench, &id, end(&id, elder, true)).await;
-    answered("A39", "an end of an elder session", &verdict_in_words(&late));
+    bench.answered("A39", "an end of an elder session", &verdict_in_words(&late));
     assert!(matches!(late, Err(ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch)), "{late:?}");
     let zombie = produce(&*bench, &info.name, tp, &batch(&["zombie"], elder, 1, true), Some(&id)).await;
-    answered("A29", "a record of an elder session", &verdict_in_words(&zombie));
+    bench.answered("A29", "a record of an elder session", &verdict_in_words(&zombie));
     assert_eq!(zombie, Err(ErrorCode::InvalidProducerEpoch));
     once_free(&*bench, &id, end(&id, younger, false)).await.expect("it aborts");
     assert_eq!(settled(&log, info.tp(0)).await, ["elder"]);

@@ -5,7 +5,7 @@ use super::super::Bench;
 use super::super::asked::{CommittedOffset, CoordinatorKind, ErrorCode, Request, Tp, committed, coordinator, topic, verdict};
 use super::super::support::began;
 use super::a53_zombie_commit::join;
-use super::{answered, verdict_in_words};
+use super::verdict_in_words;
 use std::sync::Arc;
 
 pub(super) async fn commit<B: Bench>(bench: &B, group: &str, generation: i32, member: &str, tp: Tp, offset: i64) -> Result<(), ErrorCode> {
@@ -20,12 +20,12 @@ pub async fn a_commit_without_a_generation_is_for_empty_groups_only<B: Bench>(be
     let tp = Tp { topic: topic(&*bench, &info.name).await.id, partition: 0 };
     assert_eq!(commit(&*bench, &group, -1, "", tp, 7).await, Ok(()), "nobody is there");
     let back = commit(&*bench, &group, -1, "", tp, 2).await;
-    answered("A57", "a commit without a generation, back to a lower offset, while nobody is there", &verdict_in_words(&back));
+    bench.answered("A57", "a commit without a generation, back to a lower offset, while nobody is there", &verdict_in_words(&back));
     assert_eq!(back, Ok(()));
     assert_eq!(committed(&*bench, &group, tp, true).await, Ok(Some(2)), "back");
     let (member, generation) = join(&*bench, &group, "").await;
     let amid = commit(&*bench, &group, -1, "", tp, 8).await;
-    answered("A57", "a commit without a generation, while somebody is there", &verdict_in_words(&amid));
+    bench.answered("A57", "a commit without a generation, while somebody is there", &verdict_in_words(&amid));
     assert_eq!(amid, Err(ErrorCode::UnknownMemberId), "somebody is there");
     assert_eq!(committed(&*bench, &group, tp, true).await, Ok(Some(2)));
     assert_eq!(commit(&*bench, &group, generation, &member, tp, 4).await, Ok(()));

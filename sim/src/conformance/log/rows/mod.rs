@@ -14,11 +14,8 @@ pub mod a57_commit_without_a_generation;
 use super::asked::ErrorCode;
 use std::fmt::Debug;
 
-/// Tells what this log answered to a question of a row. `cargo xtask conformance --write` keeps these lines, and makes of them the table of what differs
-/// from log to log; so a question has the same words everywhere, and an answer none that differ from run to run.
-fn answered(row: &str, question: &str, answer: &str) {
-    println!("        {row} | {question} | {answer}");
-}
+/// Of what comes by chance.
+pub const NEVER: &str = "did not come";
 
 /// In words; what was taken is taken wherever it landed.
 fn verdict_in_words<T: Debug>(verdict: &Result<T, ErrorCode>) -> String {

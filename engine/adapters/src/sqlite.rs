@@ -52,7 +52,7 @@ impl SqliteStore {
 
     async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce(&Database) -> T + Send + 'static) -> T {
         let database = Arc::clone(&self.database);
-        tokio::task::spawn_blocking(move || work(&database)).await.expect("a call does not panic, and a runtime that shuts down waits for it")
+        runtime::task::off_thread(move || work(&database)).await
     }
 }
 

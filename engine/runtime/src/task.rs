@@ -21,6 +21,26 @@ pub async fn yield_now() {
     tokio::task::yield_now().await;
 }
 
+/// Work that blocks its thread, on one that runs no tasks; it begins at once, and happens even if nobody waits for it. In simulation there is one thread,
+/// and no work that blocks it.
+///
+/// A runtime that shuts down begins no more work. Who waits for it waits until he is dropped, with all other tasks.
+pub fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {
+    #[cfg(madsim)]
+    return std::future::ready(work());
+    #[cfg(not(madsim))]
+    {
+        let running = tokio::task::spawn_blocking(work);
+        async {
+            match running.await {
+                Ok(result) => result,
+                Err(why) if why.is_cancelled() => std::future::pending().await,
+                Err(why) => std::panic::resume_unwind(why.into_panic()),
+            }
+        }
+    }
+}
+
 /// The receiving end of a request to stop: a service that hears it leaves its groups and returns.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<Asked>);
@@ -64,5 +84,22 @@ impl Stop {
         if !self.is_requested() {
             changed.await;
         }
+    }
+}
+
+#[cfg(all(test, not(madsim)))]
+mod tests {
+    use super::off_thread;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn work_for_a_runtime_that_is_gone_never_ends_and_nobody_panics() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _in_it = handle.enter();
+        let waits = pin!(off_thread(|| 7));
+        assert_eq!(waits.poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
     }
 }

@@ -72,9 +72,9 @@ impl Kafka {
 async fn blocking(handle: &Arc<Handle>, wait_ms: u64, call: impl FnOnce(&Handle, i32) -> Option<NativeError> + Send + 'static) -> Option<NativeError> {
     let handle = handle.clone();
     let allowed_ms = i32::try_from(wait_ms).unwrap_or(i32::MAX);
-    let called = tokio::task::spawn_blocking(move || call(&handle, allowed_ms));
+    let called = runtime::task::off_thread(move || call(&handle, allowed_ms));
     match time::timeout(Duration::from_millis(wait_ms + OVERTIME_MS), called).await {
-        Ok(returned) => returned.expect("the call does not panic"),
+        Ok(returned) => returned,
         Err(_) => {
             Some(NativeError { code: Code::TIMED_OUT, text: "no answer in time".to_owned(), is_fatal: false, is_retriable: false, requires_abort: false })
         }

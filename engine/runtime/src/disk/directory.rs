@@ -85,14 +85,3 @@ pub fn writable(root: &Path, failed: &AtomicBool) -> io::Result<()> {
     }
     Ok(())
 }
-
-/// Begins at once. A sync waits for the platter: not on a thread that runs tasks.
-pub fn off_thread(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> impl Future<Output = io::Result<()>> {
-    #[cfg(madsim)]
-    return std::future::ready(work());
-    #[cfg(not(madsim))]
-    {
-        let running = tokio::task::spawn_blocking(work);
-        async { running.await.expect("a sync does not panic, and a runtime that shuts down waits for it") }
-    }
-}

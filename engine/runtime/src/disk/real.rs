@@ -1,9 +1,10 @@
 //! A directory of the machine it runs on.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the production half: here files are real
 
-use super::directory::{at, fail, lock, off_thread, sync_names, walk, writable};
+use super::directory::{at, fail, lock, sync_names, walk, writable};
 use super::{Disk, Entry, check_name};
 use crate::BoxFuture;
+use crate::task::off_thread;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -190,13 +191,7 @@ impl Disk for RealDisk {
             let dirs = self.until_durable(&path);
             let failed = self.failed.clone();
             let synced = dirs.clone();
-            off_thread(move || {
-                for dir in dirs {
-                    sync_names(&dir).map_err(|error| fail(&failed, error))?;
-                }
-                Ok(())
-            })
-            .await?;
+            off_thread(move || dirs.iter().try_for_each(|dir| sync_names(dir)).map_err(|error| fail(&failed, error))).await?;
             self.durable_dirs.lock().expect("no code panics while it holds this lock").extend(synced);
             Ok(())
         })

@@ -19,9 +19,10 @@ mod slot;
 mod table;
 mod view;
 
-use super::directory::{at, fail, lock, off_thread, writable};
+use super::directory::{at, fail, lock, writable};
 use super::{Disk, Entry, check_name};
 use crate::BoxFuture;
+use crate::task::off_thread;
 use bytes::Bytes;
 use checkpoint::{Checkpoint, Dirt};
 use record::{FileId, Op};

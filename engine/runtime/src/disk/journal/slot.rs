@@ -108,6 +108,12 @@ impl Slot {
         self.file.write_all_at(bytes, position).map_err(|error| at(&self.path, "append to", error))
     }
 
+    /// Takes its header away, for good: nobody needs what it holds, and it may be written over.
+    pub fn spend(&self) -> io::Result<()> {
+        self.write(0, &[0; MAGIC.len()])?;
+        self.sync()
+    }
+
     /// Waits for the platter.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data().map_err(|error| at(&self.path, "sync", error))

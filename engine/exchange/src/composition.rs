@@ -4,6 +4,7 @@ use crate::descriptors::room;
 use crate::soundness;
 use crate::supervisor::Supervisor;
 use crate::terminal::tell;
+use crate::usage::address;
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
 use broker::{Broker, BrokerConfig, Controller, ControllerConfig, Core, FsyncPolicy};
@@ -55,7 +56,7 @@ impl Fsync {
 #[derive(Debug, Clone, Args)]
 pub struct LogArgs {
     /// Where the log listens.
-    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
+    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092", value_parser = address)]
     pub log_listen: String,
     /// When an acknowledged record is on the platter; only `always` survives a power loss.
     #[arg(long, env = "EXCHANGE_FSYNC", value_enum, default_value_t = Fsync::Always)]
@@ -83,7 +84,8 @@ impl LogArgs {
 
     /// Starts the log on that directory.
     pub async fn start(&self, disk: Arc<JournalDisk>, observer: &SharedObserver) -> Result<Log> {
-        let log = Log::start(&self.log_listen, Arc::clone(&disk) as Arc<dyn Disk>, self.fsync, observer).await?;
+        let mut log = Log::start(&self.log_listen, Arc::clone(&disk) as Arc<dyn Disk>, self.fsync, observer).await?;
+        log.journal = Some(Arc::clone(&disk));
         if self.fsync == Fsync::Interval {
             let pause = Duration::from_millis(self.fsync_interval_ms);
             runtime::task::spawn(async move {
@@ -104,12 +106,13 @@ impl LogArgs {
 pub struct Log {
     /// Where it listens.
     pub address: String,
-    /// Ends it in good order.
-    pub stopper: Stopper,
+    stopper: Stopper,
     /// It ends by itself only after an error.
     pub host: JoinHandle<std::io::Result<()>>,
     /// The way in for this process.
     pub inside: Inside,
+    /// Comes to rest when the log has ended.
+    journal: Option<Arc<JournalDisk>>,
 }
 
 const NODE: broker::NodeId = 1;
@@ -136,7 +139,15 @@ impl Log {
         let config = HostConfig { withholds, connections_max: room().log, ..HostConfig::new(address.clone(), nodes) };
         let host = Host::new(config, cores, disk, Arc::clone(observer), incarnation)?;
         let inside = host.inside();
-        Ok(Log { address, stopper, host: runtime::task::spawn(host.serve(listener, stop)), inside })
+        Ok(Log { address, stopper, host: runtime::task::spawn(host.serve(listener, stop)), inside, journal: None })
+    }
+
+    /// Ends it in good order: the next start needs nothing of its journal.
+    pub async fn stop(self) -> Result<()> {
+        self.stopper.stop();
+        self.host.await.context("the log's task")?.context("the log")?;
+        let Some(journal) = self.journal else { return Ok(()) };
+        runtime::task::off_thread(move || journal.rest()).await.context("the log's files")
     }
 }
 

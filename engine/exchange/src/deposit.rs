@@ -29,7 +29,7 @@ pub struct DepositArgs {
     #[arg(long)]
     id: u64,
     /// Where the log listens.
-    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
+    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092", value_parser = crate::usage::address)]
     log: String,
 }
 

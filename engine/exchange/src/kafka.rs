@@ -121,7 +121,6 @@ mod real {
             asked = asked_to_stop() => asked?,
             failed = live(args, specs, &mut supervisor, gateway, parts) => drop(failed?),
         }
-        tell!("exchange: stopping");
         supervisor.stop().await;
         Ok(())
     }

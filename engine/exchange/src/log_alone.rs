@@ -1,7 +1,7 @@
 //! `exchange log`: the embedded log without an exchange, for whoever wants one.
 
 use crate::composition::{LogArgs, nobody};
-use crate::terminal::{announce, tell};
+use crate::terminal::announce;
 use crate::up::asked_to_stop;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -29,7 +29,5 @@ pub async fn run(args: LogAloneArgs) -> Result<()> {
             bail!("the log ended by itself");
         }
     }
-    tell!("exchange: stopping");
-    log.stopper.stop();
-    log.host.await.context("the log's task")?.context("the log")
+    log.stop().await
 }

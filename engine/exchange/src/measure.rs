@@ -46,7 +46,7 @@ pub struct MeasureArgs {
     #[arg(long)]
     plain: bool,
     /// The same on this Apache Kafka, in turns: some of its brokers, host:port, joined by commas. Each measurement leaves a topic of three replicas there.
-    #[arg(long)]
+    #[arg(long, value_parser = crate::usage::addresses)]
     kafka: Option<String>,
     /// Which client library speaks to it.
     #[arg(long, requires = "kafka", default_value = "rdkafka")]
@@ -194,8 +194,7 @@ async fn in_place(args: &MeasureArgs, place: &Path, partitions: u32, sync_us: &m
     let log = Log::start("127.0.0.1:0", disk, args.fsync, &nobody()).await?;
     let spec = TopicSpec { name: "measure".to_owned(), partitions, replication: 1, min_isr: 1, compacted: false };
     let measured = through(args, &visitor(&log.address), spec).await?;
-    log.stopper.stop();
-    log.host.await.context("the log's task")?.context("the log")?;
+    log.stop().await?;
     Ok(measured)
 }
 

@@ -8,7 +8,7 @@
 use crate::composition::{Fsync, LogArgs, Services, client};
 use crate::supervisor::Supervisor;
 use crate::terminal::{announce, tell};
-use crate::usage::usage;
+use crate::usage::{address, addresses, usage};
 use crate::{history, kafka, listing};
 use adapters::sqlite::SqliteStore;
 use anyhow::{Context, Result};
@@ -20,6 +20,7 @@ use services::bootstrap::{self, BootstrapConfig};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wire::SymbolSpec;
 
 /// Settings of `exchange up`.
@@ -29,10 +30,10 @@ pub struct UpArgs {
     #[arg(long, env = "EXCHANGE_DATA", default_value = "exchange-data")]
     pub data: PathBuf,
     /// Where the HTTP interface listens.
-    #[arg(long, env = "EXCHANGE_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "EXCHANGE_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: String,
     /// Run on this Apache Kafka instead of the embedded log: some of its brokers, host:port, joined by commas. At least three brokers.
-    #[arg(long, env = "EXCHANGE_KAFKA", conflicts_with = "log_listen")]
+    #[arg(long, env = "EXCHANGE_KAFKA", conflicts_with = "log_listen", value_parser = addresses)]
     pub kafka: Option<String>,
     /// Which client library speaks to it.
     #[arg(long, env = "EXCHANGE_KAFKA_CLIENT", requires = "kafka", default_value = "rdkafka")]
@@ -118,10 +119,8 @@ async fn on_embedded_log(args: &UpArgs, specs: &[SymbolSpec]) -> Result<()> {
         ended.context("the log's task")?.context("the log")?;
         anyhow::bail!("the log ended by itself");
     }
-    tell!("exchange: stopping");
     supervisor.stop().await;
-    log.stopper.stop();
-    log.host.await.context("the log's task")?.context("the log")
+    log.stop().await
 }
 
 /// What an exchange is made of, whatever its log is.
@@ -153,14 +152,25 @@ pub async fn live<L: LogPort>(args: &UpArgs, specs: &[SymbolSpec], supervisor: &
     std::future::pending().await
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM, and says that it stops. Asked once more, the process ends at once, as by `kill -9`: what was acknowledged stands.
 pub async fn asked_to_stop() -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    runtime::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminate.recv() => {}
-    }
+    let [mut interrupt, mut terminate] = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    asked(&mut interrupt, &mut terminate).await;
+    tell!("exchange: stopping; Ctrl-C again ends it at once");
+    runtime::task::spawn(async move {
+        let number = asked(&mut interrupt, &mut terminate).await;
+        tell!("exchange: ended before it had stopped; the next start goes on as after a kill");
+        std::process::exit(128 + number)
+    });
     Ok(())
+}
+
+/// The number of the signal that came.
+async fn asked(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
+    runtime::select! {
+        _ = interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+        _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+    }
 }
 
 /// Topics, listings, deposits; the same at every start, and done once.

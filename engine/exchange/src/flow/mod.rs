@@ -41,13 +41,13 @@ pub struct FlowArgs {
     #[arg(long, env = "EXCHANGE_LISTING")]
     listing: Option<PathBuf>,
     /// Where the HTTP interface listens.
-    #[arg(long, env = "EXCHANGE_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "EXCHANGE_LISTEN", default_value = "127.0.0.1:8080", value_parser = crate::usage::address)]
     gateway: String,
     /// Before anything else deposit what the orders of each account need, through the log.
     #[arg(long)]
     fund: bool,
     /// Where the log listens.
-    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
+    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092", value_parser = crate::usage::address)]
     log: String,
 }
 

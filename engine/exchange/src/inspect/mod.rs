@@ -22,7 +22,7 @@ const ASK_MS: u64 = 10_000;
 #[derive(Debug, Clone, Args)]
 pub struct LogAt {
     /// Where the log listens.
-    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092")]
+    #[arg(long, env = "EXCHANGE_LOG_LISTEN", default_value = "127.0.0.1:9092", value_parser = crate::usage::address)]
     pub log: String,
 }
 

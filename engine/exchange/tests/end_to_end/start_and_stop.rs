@@ -27,6 +27,35 @@ async fn interrupt_ends_it_in_good_order_and_the_next_life_goes_on() {
 }
 
 #[tokio::test]
+async fn asked_a_second_time_it_ends_at_once_and_the_next_life_goes_on() {
+    let place = Place::new();
+    let mut up = place.up();
+    up.args(["--deposit", "1:USD:1000"]);
+    let process = Exchange::spawn(up);
+    until_told(&mut client(&place.http, 1), Call::Place(&limit("mine", Side::Buy, 100, 1))).await.expect("taken");
+    // Both are there when it goes on.
+    for signal in ["STOP", "INT", "TERM", "CONT"] {
+        process.signal(signal);
+    }
+    let (code, said) = process.end();
+    assert_eq!(code, Some(128 + 15), "{said}");
+    assert!(said.contains("exchange: stopping") && said.contains("ended before it had stopped"), "{said}");
+    let process = place.start();
+    assert_eq!(until_told(&mut client(&place.http, 1), Call::Query("mine")).await.expect("known").status, "NEW");
+    process.stop();
+}
+
+#[test]
+fn an_address_that_is_none_is_a_mistake_of_the_asker() {
+    let kafka = ("up", "--kafka");
+    for (command, option) in [("up", "--listen"), ("up", "--log-listen"), kafka, ("log", "--log-listen"), ("topics", "--log"), ("measure", "--kafka")] {
+        let (code, _, said) = run(exchange(command).args([option, "nonsense"]));
+        assert_eq!(code, Some(2), "{command} {option}: {said}");
+        assert!(said.contains(option) && said.contains("'nonsense'") && said.contains("HOST:PORT"), "{command} {option}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_one_in_the_same_place_is_refused_and_the_first_goes_on() {
     let place = Place::new();
     let mut first = place.start();

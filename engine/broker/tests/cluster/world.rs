@@ -289,7 +289,11 @@ impl World {
 
     /// Runs until nothing is left to do before that time.
     pub fn run_ms(&mut self, ms: u64) {
-        let until = self.now_us + ms * 1_000;
+        self.run_us(ms * 1_000);
+    }
+
+    pub fn run_us(&mut self, us: u64) {
+        let until = self.now_us + us;
         while self.events.first_key_value().is_some_and(|(&(at, _), _)| at <= until) {
             self.one_event();
         }

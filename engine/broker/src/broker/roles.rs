@@ -95,8 +95,14 @@ impl Broker {
             return;
         }
         let Role::Follower { leader, readers, .. } = std::mem::replace(&mut replica.role, Role::Idle) else { unreachable!("just seen") };
-        self.fetchers.get_mut(&leader).expect("a follower has a fetcher").remove(tp);
+        let held_back = self.fetchers.get_mut(&leader).expect("a follower has a fetcher").remove(tp);
         readers.iter().for_each(|&id| self.wake_reader(id));
+        // Else nobody would ask that leader any more for the other partitions (seed 36 of `a22_nor_where_partitions_move_among_four`):
+        // 1. partitions 0 and 1 are fetched from broker 3, and what came of partition 1 is not synced yet: the next fetch waits for that;
+        // 2. partition 1 is broker 1's from now on. When it is synced, the next fetch from broker 1 is sent.
+        if held_back {
+            self.fetch_from(leader);
+        }
     }
 
     /// Tells everybody who waits at this leader to look elsewhere; what was appended may or may not survive.

@@ -20,7 +20,8 @@ impl Controller {
                 let before = entry.len();
                 self.change(alter.tp, old, isr, old.leader, &mut entry, &mut notes);
                 // It completed a reassignment: the caller's epoch is over, perhaps its leadership (Kafka says NEW_LEADER_ELECTED).
-                let goes_on = |record: &MetadataRecord| !matches!(record, MetadataRecord::PartitionChanged { state, .. } if state.leader_epoch != alter.leader_epoch);
+                let goes_on =
+                    |record: &MetadataRecord| !matches!(record, MetadataRecord::PartitionChanged { state, .. } if state.leader_epoch != alter.leader_epoch);
                 if !entry[before..].iter().all(goes_on) {
                     checked = Err(ErrorCode::FencedLeaderEpoch);
                 }

@@ -326,72 +326,96 @@ fn a22_who_was_away_when_a_partition_left_it_removes_its_log_when_it_is_back() {
     crate::invariants::check(&world.notes);
 }
 
-/// Its files still go when the partition comes back; or a crash came in between, at any of the steps.
+/// Broker 3 has a log of some segments, and the partition is about to leave it.
+fn long_log(seed: u64, fsync: FsyncPolicy) -> (World, Tp) {
+    let config = BrokerConfig { segment_bytes: 200, fsync, ..BrokerConfig::new(1, "unset") };
+    let (mut world, tp) = cluster(seed, 4, config, ControllerConfig::default());
+    for _ in 0..20 {
+        world.produce(tp, &batch(&["again", "and again"]), ALL).expect("acked");
+    }
+    assert_eq!(move_to(&mut world, tp, &[1, 2]), Ok(()));
+    (world, tp)
+}
+
+/// Through another door than broker 1's, which would wait for its own metadata.
+fn come_back(world: &mut World, tp: Tp) {
+    world.send_as(crate::world::CLIENT, 0, Request::AlterPartitionReassignments { partitions: vec![(tp, Some(vec![1, 2, 3]))] });
+}
+
+/// Broker 3 has what broker 1 has, and can do without the others.
+#[track_caller]
+fn is_whole(world: &mut World, tp: Tp, of: &str) {
+    settle_at(world, tp, &[1, 2, 3]);
+    world.run_ms(1_000);
+    let logs = [1, 3].map(|node| log_bytes(world, node, tp));
+    assert_eq!(logs[0], logs[1], "{of}");
+    let kept = files(world, 3, tp);
+    assert!(!kept.iter().any(|name| name.ends_with("/removed")) && kept.iter().any(|name| name.ends_with("/leader-epoch-checkpoint")), "{of}: {kept:?}");
+    crate::invariants::check(&world.notes);
+    [1, 2].into_iter().for_each(|node| world.kill(node));
+    world.run_ms(4_000);
+    [1, 2].into_iter().for_each(|node| world.start(node));
+    world.await_full_isr(tp, 3);
+    assert_eq!(world.read_all(tp).len(), 41, "{of}");
+}
+
 #[test]
-fn a22_a_partition_that_comes_back_at_once_finds_nothing_of_its_former_log() {
-    for after_us in [None, Some(0), Some(500), Some(1_200), Some(2_500), Some(6_000)] {
+fn a22_a_partition_that_comes_back_while_its_files_go_waits_for_that() {
+    let mut waited = 0;
+    for seed in 240..270 {
+        let (mut world, tp) = long_log(seed, if seed % 2 == 0 { FsyncPolicy::Never } else { FsyncPolicy::Always });
+        world.replace_us = 20_000;
+        come_back(&mut world, tp);
+        settle_at(&mut world, tp, &[1, 2, 3]);
+        let was_removed = world.notes.iter().any(|(node, note)| *node == 3 && matches!(note, Note::ReplicaRemoved { .. }));
+        waited += u32::from(was_removed);
+        is_whole(&mut world, tp, &format!("seed {seed}"));
+    }
+    assert!(waited >= 10, "broker 3 seldom heard of the two by themselves: {waited}");
+}
+
+#[test]
+fn a22_a_power_loss_while_files_go_leaves_nothing_that_is_taken_for_the_log() {
+    for after_us in [0, 500, 1_200, 2_500, 6_000] {
         for fsync in [FsyncPolicy::Never, FsyncPolicy::Always] {
-            let config = BrokerConfig { segment_bytes: 200, fsync, ..BrokerConfig::new(1, "unset") };
-            let (mut world, tp) = cluster(234, 4, config, ControllerConfig::default());
-            for _ in 0..20 {
-                world.produce(tp, &batch(&["again", "and again"]), ALL).expect("acked");
-            }
-            assert_eq!(move_to(&mut world, tp, &[1, 2]), Ok(()));
+            let (mut world, tp) = long_log(234, fsync);
             world.run_until("it goes", 5_000, |world| world.notes.iter().any(|(node, note)| *node == 3 && matches!(note, Note::ReplicaRemoved { .. })));
-            if let Some(after_us) = after_us {
-                world.run_us(after_us);
-                world.power_loss(3);
-                world.run_ms(3_000);
-            }
-            // Through another door than broker 1's, which would wait for its own metadata.
-            let back = Request::AlterPartitionReassignments { partitions: vec![(tp, Some(vec![1, 2, 3]))] };
-            world.send_as(crate::world::CLIENT, 0, back);
+            world.run_us(after_us);
+            world.power_loss(3);
+            world.run_ms(3_000);
+            come_back(&mut world, tp);
             world.run_ms(20);
-            if after_us.is_some() {
-                world.start(3);
-            }
-            settle_at(&mut world, tp, &[1, 2, 3]);
-            world.run_ms(1_000);
-            let logs = [1, 3].map(|node| log_bytes(&mut world, node, tp));
-            assert_eq!(logs[0], logs[1], "{fsync:?} after {after_us:?} µs");
-            let stale = files(&mut world, 3, tp).into_iter().any(|name| name.ends_with("/removed"));
-            assert!(!stale, "{fsync:?} after {after_us:?} µs: marked");
-            crate::invariants::check(&world.notes);
-            // It can do what it is there for.
-            world.kill(1);
-            world.kill(2);
-            world.run_ms(4_000);
-            world.start(1);
-            world.start(2);
-            world.await_full_isr(tp, 3);
-            assert_eq!(world.read_all(tp).len(), 41);
+            world.start(3);
+            is_whole(&mut world, tp, &format!("{fsync:?} after {after_us} µs"));
         }
     }
 }
 
 #[test]
 fn a22_eligible_leaders_that_are_no_replicas_any_more_are_forgotten() {
-    let controller = ControllerConfig { eligible_leaders_version: 1, ..ControllerConfig::default() };
-    let (mut world, tp) = cluster(235, 4, BrokerConfig::new(1, "unset"), controller);
-    for (node, left) in [(2, 2), (3, 1)] {
-        world.isolate(node);
-        world.run_until("it leaves the ISR", 8_000, |world| world.isr(tp).len() == left);
-    }
-    let eligible = |world: &World| {
-        let said = |(_, note): &(NodeId, Note)| match note {
-            Note::EligibleLeadersChanged { eligible, .. } => Some(eligible.clone()),
-            _ => None,
+    for target in [&[1, 4][..], &[1]] {
+        let controller = ControllerConfig { eligible_leaders_version: 1, ..ControllerConfig::default() };
+        let (mut world, tp) = cluster(235, 4, BrokerConfig::new(1, "unset"), controller);
+        for (node, left) in [(2, 2), (3, 1)] {
+            world.isolate(node);
+            world.run_until("it leaves the ISR", 8_000, |world| world.isr(tp).len() == left);
+        }
+        let eligible = |world: &World| {
+            let said = |(_, note): &(NodeId, Note)| match note {
+                Note::EligibleLeadersChanged { eligible, .. } => Some(eligible.clone()),
+                _ => None,
+            };
+            world.notes.iter().rev().find_map(said).unwrap_or_default()
         };
-        world.notes.iter().rev().find_map(said).unwrap_or_default()
-    };
-    assert_eq!(eligible(&world), [3]);
-    assert_eq!(move_to(&mut world, tp, &[1, 4]), Ok(()));
-    settle_at(&mut world, tp, &[1, 4]);
-    assert_eq!(eligible(&world), [] as [NodeId; 0]);
-    world.heal();
-    world.run_ms(1_000);
-    assert_eq!(files(&mut world, 3, tp), Vec::<String>::new());
-    assert_eq!(world.produce(tp, &batch(&["after"]), ALL), Ok(1));
+        assert_eq!(eligible(&world), [3]);
+        assert_eq!(move_to(&mut world, tp, target), Ok(()));
+        settle_at(&mut world, tp, target);
+        assert_eq!(eligible(&world), [] as [NodeId; 0], "{target:?}");
+        world.heal();
+        world.run_ms(1_000);
+        assert_eq!(files(&mut world, 3, tp), Vec::<String>::new());
+        assert_eq!(world.produce(tp, &batch(&["after"]), ALL), Ok(1));
+    }
 }
 
 /// An entry of a log that was written before partitions could move; and what they are written as while they do not.

@@ -13,14 +13,17 @@ pub const REASSIGNMENT: Scenario = Scenario {
     orders: 1_150..=1_450,
     shape: |rng| {
         let shape = three_brokers(rng);
-        Shape { brokers: 4, controllers: *rng.pick(&[1, 3]), ..shape }
+        let controllers = *rng.pick(&[1, 3]);
+        // Who comes copies a log that a cleaner has been at, and who goes may be in the middle of it.
+        let log_cleaner = rng.chance(1, 3);
+        Shape { brokers: 4, controllers, log_cleaner, coordinator_divides: rng.chance(1, 4), ..shape }
     },
     timers: Timers::draw,
     mix: || {
         vec![
-            share("broker_crash", 2..=4, 20),
+            share("broker_crash", 3..=6, 5),
             share("controller_crash", 1..=3, 30),
-            share("partition", 1..=4, 20),
+            share("partition", 2..=5, 10),
             share("process_pause", 0..=2, 40),
             share("reassignment", 12..=24, 0),
             share("rebalance", 0..=2, 50),

@@ -3,7 +3,7 @@
 //!
 //! 1. A mark is put beside the files, durably. Whoever finds it at a start removes the files.
 //! 2. Everything else goes, and the side files are written without it.
-//! 3. When that is done, and nothing that was asked for its files is under way, the mark goes too; only then may it be a replica again.
+//! 3. When that is done, and nothing that was asked for its files is under way, the mark goes too; only when it has may it be a replica again.
 
 use super::checkpoints::SideFile;
 use super::{Broker, DiskOp};
@@ -13,14 +13,22 @@ use crate::replica::{epoch_file, removed_file, snapshot_file};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// Replicas whose files are going, with the log's files until the mark is durable.
+/// Replicas whose files are going.
 #[derive(Default)]
-pub(super) struct Removals(BTreeMap<Tp, Vec<String>>);
+pub(super) struct Removals(BTreeMap<Tp, Going>);
+
+/// How far that has come.
+enum Going {
+    /// The mark, or what it marks: the log's files until it is durable.
+    Marked(Vec<String>),
+    /// Nothing else is left.
+    Unmarked,
+}
 
 impl Removals {
-    /// Found marked at a start, with all files but the mark.
-    pub fn found(&mut self, tp: Tp, files: Vec<String>) {
-        self.0.insert(tp, files);
+    /// A replica with all its files but the mark, which is on its way or, at a start, found.
+    pub fn begin(&mut self, tp: Tp, files: Vec<String>) {
+        self.0.insert(tp, Going::Marked(files));
     }
 
     pub fn is_going(&self, tp: Tp) -> bool {
@@ -41,7 +49,7 @@ impl Broker {
         self.stop_cleaning(tp);
         self.forget_commit(tp);
         let replica = self.replicas.remove(&tp).expect("the caller found it");
-        self.removals.0.insert(tp, replica.log.files().map(str::to_owned).collect());
+        self.removals.begin(tp, replica.log.files().map(str::to_owned).collect());
         self.io.replace(&removed_file(tp), Bytes::new(), DiskOp::RemovalMarked { tp });
         self.io.note(Note::ReplicaRemoved { tp });
     }
@@ -61,7 +69,8 @@ impl Broker {
     }
 
     fn remove_files(&mut self, tp: Tp) {
-        for file in std::mem::take(self.removals.0.get_mut(&tp).expect("it is going")) {
+        let Some(Going::Marked(files)) = self.removals.0.get_mut(&tp) else { unreachable!("it is marked before it goes") };
+        for file in std::mem::take(files) {
             self.io.remove(&file, DiskOp::Removing { tp });
         }
         // What stands there of it would be believed of the next log under this name.
@@ -73,8 +82,10 @@ impl Broker {
         if !self.removals.is_going(tp) || self.io.is_under_way(|op| op.replica() == Some(tp)) {
             return;
         }
+        if let Some(Going::Marked(_)) = self.removals.0.insert(tp, Going::Unmarked) {
+            return self.io.remove(&removed_file(tp), DiskOp::Removing { tp });
+        }
         self.removals.0.remove(&tp);
-        self.io.remove(&removed_file(tp), DiskOp::Applied);
         // Before that the image may be one from before this life.
         if self.metadata.acting {
             self.take_partition_state(tp);

@@ -83,7 +83,7 @@ impl Broker {
         }
         for (tp, mut files) in replicas {
             if files.removed {
-                self.removals.found(tp, files.names());
+                self.removals.begin(tp, files.names());
                 continue;
             }
             files.segments.sort();

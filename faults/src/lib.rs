@@ -7,6 +7,7 @@
 //! | `controller_crash` | the same to the controller | no election meanwhile |
 //! | `partition` | cuts links: a node off, one direction, or users of the log only | unavailability |
 //! | `process_pause` | stops a process where it stands (a long collection, a moved machine) | fenced, restarts from committed state |
+//! | `reassignment` | moves a partition to other brokers, and back (a node of its own asks for it) | short stalls, another leader |
 //! | `rebalance` | moves a group: join, leave, kill, pause past the session, resubscribe | ownership handed over |
 //! | `request_delayed` | a request arrives after its sender has given it up | refused, or known again |
 //! | `response_lost` | an answer is lost after the request was executed | an unknown outcome, resolved by reading |
@@ -18,6 +19,7 @@ mod controller_crash;
 pub mod model;
 mod partition;
 mod process_pause;
+mod reassignment;
 mod rebalance;
 mod request_delayed;
 mod response_lost;
@@ -61,6 +63,7 @@ pub const ALL: &[&dyn Fault] = &[
     &controller_crash::ControllerCrash,
     &partition::Partition,
     &process_pause::ProcessPause,
+    &reassignment::PartitionReassignment,
     &rebalance::Rebalance,
     &request_delayed::RequestDelayed,
     &response_lost::ResponseLost,

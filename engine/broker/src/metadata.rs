@@ -90,6 +90,15 @@ pub enum MetadataRecord {
         /// What holds now.
         last_known: Option<NodeId>,
     },
+    /// More of one partition's state; follows its `PartitionChanged`, which alone says that it is not being reassigned (KIP-455).
+    Reassigning {
+        /// Which.
+        tp: Tp,
+        /// What holds now.
+        adding: Vec<NodeId>,
+        /// What holds now.
+        removing: Vec<NodeId>,
+    },
 }
 
 /// Who replicates a partition and who leads it.
@@ -112,6 +121,39 @@ pub struct PartitionState {
     /// Who led last, while nobody does.
     #[serde(skip)]
     pub last_known: Option<NodeId>,
+    /// Those of the replicas that a reassignment under way brought (KIP-455): a cancel takes them away.
+    #[serde(skip)]
+    pub adding: Vec<NodeId>,
+    /// Those of the replicas that go when the reassignment is complete. Who is in both came with a reassignment that another has taken the place of.
+    #[serde(skip)]
+    pub removing: Vec<NodeId>,
+}
+
+impl PartitionState {
+    /// Of a new partition; nobody leads it.
+    pub fn new(replicas: Vec<NodeId>, isr: Vec<NodeId>) -> Self {
+        PartitionState {
+            replicas,
+            isr,
+            leader: None,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            eligible: Vec::new(),
+            last_known: None,
+            adding: Vec::new(),
+            removing: Vec::new(),
+        }
+    }
+
+    /// Is it moving to other replicas?
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
+
+    /// The replicas that it moves to; else those it has.
+    pub fn target(&self) -> Vec<NodeId> {
+        self.replicas.iter().copied().filter(|node| !self.removing.contains(node)).collect()
+    }
 }
 
 /// A broker as registered.
@@ -205,15 +247,23 @@ impl Image {
             MetadataRecord::ControllerElected { .. } => {}
             MetadataRecord::EligibleLeadersVersion { version } => self.eligible_leaders_version = *version,
             MetadataRecord::EligibleLeaders { tp, eligible, last_known } => {
-                let partitions = &mut self.topics.get_mut(&tp.topic).expect("a topic comes before its partitions").partitions;
-                let state = &mut partitions[tp.partition as usize];
+                let state = self.changed(*tp);
                 (state.eligible, state.last_known) = (eligible.clone(), *last_known);
+            }
+            MetadataRecord::Reassigning { tp, adding, removing } => {
+                let state = self.changed(*tp);
+                (state.adding, state.removing) = (adding.clone(), removing.clone());
             }
         }
     }
 
     fn registered(&mut self, broker: NodeId) -> &mut Registration {
         self.brokers.get_mut(&broker).expect("a record about a broker comes after its registration")
+    }
+
+    fn changed(&mut self, tp: Tp) -> &mut PartitionState {
+        let partitions = &mut self.topics.get_mut(&tp.topic).expect("a topic comes before its partitions").partitions;
+        &mut partitions[tp.partition as usize]
     }
 
     fn change_partition(&mut self, tp: Tp, state: &PartitionState) {
@@ -235,9 +285,14 @@ impl Image {
         self.topics.get(&tp.topic)?.partitions.get(tp.partition as usize)
     }
 
-    /// Fewest in-sync replicas of a topic, at most its replication.
-    pub fn min_isr(&self, topic: TopicId) -> usize {
-        self.topics.get(&topic).map_or(1, |topic| topic.spec.min_isr.min(topic.spec.replication) as usize)
+    /// Fewest in-sync replicas of a partition, at most as many as it has.
+    pub fn min_isr(&self, tp: Tp) -> usize {
+        self.partition(tp).map_or(1, |state| self.min_isr_of(tp.topic, state))
+    }
+
+    /// The same of a state that it has, or may come to have.
+    pub fn min_isr_of(&self, topic: TopicId, state: &PartitionState) -> usize {
+        self.topics.get(&topic).map_or(1, |topic| topic.spec.min_isr as usize).min(state.replicas.len())
     }
 
     /// Whether a broker may lead and be in an ISR.

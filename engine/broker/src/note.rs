@@ -203,6 +203,28 @@ pub enum Note {
     Throttled {
         mute_ms: u64,
     },
+    /// Controller: a partition began to move to other replicas; `removing` will go, and would `adding` if it is cancelled (KIP-455).
+    ReassignmentBegun {
+        tp: Tp,
+        replicas: Vec<NodeId>,
+        adding: Vec<NodeId>,
+        removing: Vec<NodeId>,
+    },
+    /// Controller: it has moved, or its replicas are in another order. `moved`: another one leads for it.
+    ReassignmentCompleted {
+        tp: Tp,
+        replicas: Vec<NodeId>,
+        moved: bool,
+    },
+    /// Controller: it does not move; it has these replicas.
+    ReassignmentCancelled {
+        tp: Tp,
+        replicas: Vec<NodeId>,
+    },
+    /// Replica: it is one no more; its log goes.
+    ReplicaRemoved {
+        tp: Tp,
+    },
 }
 
 /// What is in a batch, without saying it.
@@ -238,6 +260,10 @@ impl Note {
             Note::CoordinatorLoaded { .. } => "coordinator_loaded",
             Note::ControllerElected { .. } => "controller_elected",
             Note::Compacted { .. } => "log_compacted",
+            Note::ReassignmentCompleted { moved: true, .. } => "leader_reassigned",
+            Note::ReassignmentCompleted { moved: false, .. } => "reassignment_completed",
+            Note::ReassignmentCancelled { .. } => "reassignment_cancelled",
+            Note::ReplicaRemoved { .. } => "replica_removed",
             _ => return None,
         })
     }

@@ -78,6 +78,11 @@ impl<D, T: Ord + Copy> Outbox<D, T> {
         self.ops.remove(&op)
     }
 
+    /// Is there an operation in flight that means such a thing?
+    pub fn is_under_way(&self, is_such: impl Fn(&D) -> bool) -> bool {
+        self.ops.values().any(is_such)
+    }
+
     /// Is anything on its way to the page cache?
     pub fn is_appending(&self) -> bool {
         !self.appends.is_empty()

@@ -86,6 +86,8 @@ pub enum ErrorCode {
     FencedMemberEpoch,
     StaleMemberEpoch,
     UnreleasedInstanceId,
+    InvalidReplicaAssignment,
+    NoReassignmentInProgress,
 }
 
 /// Which records a reader sees.
@@ -426,6 +428,13 @@ pub enum Request {
         topics: Option<Vec<String>>,
         owned: Option<Vec<Tp>>,
     },
+    // client → any broker, for the controller
+    /// Partitions move to these replicas, the first of them preferred, or (`None`) back from where they were moving (KIP-455).
+    AlterPartitionReassignments {
+        partitions: Vec<(Tp, Option<Vec<NodeId>>)>,
+    },
+    /// Which partitions are moving?
+    ListPartitionReassignments,
 }
 
 /// A leader's wish for another ISR.
@@ -632,6 +641,26 @@ pub enum Response {
         heartbeat_ms: u32,
         assignment: Option<Vec<Tp>>,
     },
+    /// `InvalidReplicaAssignment`: no such replicas, or nobody would have what is committed; `NoReassignmentInProgress`: nothing to cancel.
+    AlterPartitionReassignments {
+        partitions: Vec<(Tp, Result<(), ErrorCode>)>,
+    },
+    ListPartitionReassignments {
+        partitions: Vec<Reassignment>,
+    },
+}
+
+/// A partition that is moving.
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct Reassignment {
+    /// Which.
+    pub tp: Tp,
+    /// All that it has now.
+    pub replicas: Vec<NodeId>,
+    /// Those of them that came with the reassignment.
+    pub adding: Vec<NodeId>,
+    /// Those of them that will go.
+    pub removing: Vec<NodeId>,
 }
 
 impl Request {
@@ -669,6 +698,8 @@ impl Request {
             Request::DeleteRecords { .. } => 21,
             Request::CreatePartitions { .. } => 37,
             Request::ElectLeaders { .. } => 43,
+            Request::AlterPartitionReassignments { .. } => 45,
+            Request::ListPartitionReassignments => 46,
             Request::DeleteTopics { .. } => 20,
             Request::Tv2(request) => request.kind(),
             Request::FetchQuorum { .. } => 81,

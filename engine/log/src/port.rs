@@ -71,6 +71,15 @@ pub enum Outcome<T> {
 }
 
 impl<T> Outcome<T> {
+    /// What was done, seen in another way.
+    pub fn map<U>(self, as_other: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Outcome::Done(done) => Outcome::Done(as_other(done)),
+            Outcome::NotDone(reason) => Outcome::NotDone(reason),
+            Outcome::Unknown(reason) => Outcome::Unknown(reason),
+        }
+    }
+
     /// For whoever gives up alike on what was not done and what nobody knows.
     pub fn done(self) -> Result<T, Reason> {
         match self {

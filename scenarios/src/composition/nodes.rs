@@ -159,7 +159,7 @@ impl Exchange {
         let timers = &self.timers;
         let config = ClientConfig {
             inside,
-            durable: if self.is_single() { Durability::Fsync } else { Durability::Replicated(self.shape.brokers) },
+            durable: if self.is_single() { Durability::Fsync } else { Durability::Replicated(self.shape.replication()) },
             request_timeout_ms: timers.request_timeout_ms,
             delivery_timeout_ms: timers.delivery_timeout_ms,
             session_timeout_ms: timers.session_timeout_ms as u32,

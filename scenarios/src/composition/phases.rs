@@ -109,7 +109,7 @@ async fn bootstrap(world: &World, exchange: &Exchange, specs: &[SymbolSpec]) -> 
     let config = BootstrapConfig {
         account_partitions: exchange.shape.account_partitions,
         symbol_partitions: exchange.shape.symbol_partitions,
-        replication: exchange.shape.brokers,
+        replication: exchange.shape.replication(),
         min_isr: if replicated { 2 } else { 1 },
         listings: specs.to_vec(),
         deposits: deposits(exchange.shape.clients, specs),

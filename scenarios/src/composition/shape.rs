@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
-    /// 3 (replication 3, min ISR 2, no fsync), or 1 (synced before it counts; controller and broker in one process).
+    /// 3 or 4 (replication 3, min ISR 2, no fsync), or 1 (synced before it counts; controller and broker in one process).
     pub brokers: u32,
     /// 1, or a quorum of 3.
     #[serde(default = "alone")]
@@ -67,13 +67,18 @@ fn is_first_version(version: &u8) -> bool {
 }
 
 impl Shape {
+    /// Replicas of each partition.
+    pub fn replication(&self) -> u32 {
+        self.brokers.min(3)
+    }
+
     /// From a plan; the error names the field.
     pub fn from_value(value: &Value) -> Result<Self, String> {
         let shape: Shape = serde_json::from_value(value.clone()).map_err(|error| format!("field shape: {error}"))?;
         let rules = [
-            ("brokers", shape.brokers == 1 || shape.brokers == 3, "is 1 or 3"),
+            ("brokers", matches!(shape.brokers, 1 | 3 | 4), "is 1, 3 or 4"),
             ("one_process", !shape.one_process || shape.brokers == 1 && shape.gateways == 1, "is of 1 broker and 1 gateway"),
-            ("controllers", shape.controllers == 1 || shape.controllers == 3 && shape.brokers == 3, "is 1, or 3 beside 3 brokers"),
+            ("controllers", shape.controllers == 1 || shape.controllers == 3 && shape.brokers >= 3, "is 1, or 3 beside 3 brokers or more"),
             ("gateways", (1..=8).contains(&shape.gateways), "is 1 to 8"),
             ("instances", (1..=8).contains(&shape.instances), "is 1 to 8"),
             ("spares", shape.spares <= 4, "is at most 4"),

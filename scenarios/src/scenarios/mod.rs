@@ -6,6 +6,7 @@ mod no_transactions;
 mod one_process_power_loss;
 mod partition_and_heal;
 mod power_loss;
+mod reassignment;
 mod rebalance_storm;
 mod reference;
 mod single_node_power_loss;
@@ -26,7 +27,7 @@ pub struct Scenario {
     pub name: &'static str,
     /// One line about it.
     pub about: &'static str,
-    /// Its share among the weights of all: so often a seed without a scenario of its own draws this one.
+    /// Its share among the weights of all: so often a seed without a scenario of its own draws this one. 0: see [`APART`].
     pub weight: u64,
     /// Marks that a sweep must reach.
     pub marks: &'static [&'static str],
@@ -48,6 +49,7 @@ pub const ALL: &[&Scenario] = &[
     &one_process_power_loss::ONE_PROCESS_POWER_LOSS,
     &partition_and_heal::PARTITION_AND_HEAL,
     &power_loss::POWER_LOSS,
+    &reassignment::REASSIGNMENT,
     &rebalance_storm::REBALANCE_STORM,
     &reference::REFERENCE,
     &single_node_power_loss::SINGLE_NODE_POWER_LOSS,
@@ -60,8 +62,15 @@ pub fn by_name(name: &str) -> Option<&'static Scenario> {
     ALL.iter().copied().find(|scenario| scenario.name == name)
 }
 
+/// Scenarios that came later, by name, and one of how many seeds draws each, from a stream of its own: every other seed is the run that it was.
+const APART: &[(&str, u64)] = &[("reassignment", 16)];
+
 /// The scenario that a seed draws.
 pub fn of_seed(seed: u64) -> &'static Scenario {
+    let is_drawn = |(name, one_in): &&(&str, u64)| Rng::keyed(seed, &["scenario of the seed", name]).below(*one_in) == 0;
+    if let Some((name, _)) = APART.iter().find(is_drawn) {
+        return by_name(name).expect("it is listed");
+    }
     let total: u64 = ALL.iter().map(|scenario| scenario.weight).sum();
     let mut at = Rng::keyed(seed, &["scenario of the seed"]).below(total);
     for scenario in ALL {

@@ -19,9 +19,12 @@ pub(crate) enum SideFile {
 }
 
 impl SideFile {
+    /// All there are.
+    pub const ALL: [SideFile; 4] = [SideFile::HighWatermarks, SideFile::RecoveryPoints, SideFile::LogStarts, SideFile::Cleaned];
+
     /// By its name: Kafka's.
     pub fn named(name: &str) -> Option<Self> {
-        [SideFile::HighWatermarks, SideFile::RecoveryPoints, SideFile::LogStarts, SideFile::Cleaned].into_iter().find(|file| file.name() == name)
+        SideFile::ALL.into_iter().find(|file| file.name() == name)
     }
 
     fn name(self) -> &'static str {
@@ -76,9 +79,13 @@ impl Broker {
 
     pub(super) fn checkpoint(&mut self, file: SideFile) {
         self.checkpoints.0.remove(&file);
+        self.write_side_file(file, DiskOp::Applied);
+    }
+
+    pub(super) fn write_side_file(&mut self, file: SideFile, meaning: DiskOp) {
         let line = |replica: &Replica| format!("{} {} {}\n", replica.tp.topic.0, replica.tp.partition, file.offset_of(replica));
         let text: String = self.replicas.values().map(line).collect();
-        self.io.replace(file.name(), Bytes::from(text), DiskOp::Applied);
+        self.io.replace(file.name(), Bytes::from(text), meaning);
     }
 
     /// Everything below `end` is durable.

@@ -46,7 +46,21 @@ pub(crate) enum DiskOp {
     },
     /// These segments are no longer part of a log, and what must be known of them is on the platter (A64).
     Retired {
+        tp: Tp,
         files: Vec<String>,
+    },
+    /// A replica that is none any more is marked as such on the platter.
+    RemovalMarked {
+        tp: Tp,
+    },
+    /// A file of it is there for sure, and can go.
+    Emptied {
+        tp: Tp,
+        file: String,
+    },
+    /// A file of it is gone, or a side file says nothing of it.
+    Removing {
+        tp: Tp,
     },
     /// A segment that is being cleaned.
     CleanerRead {
@@ -56,6 +70,22 @@ pub(crate) enum DiskOp {
     CleanerReplaced {
         id: u64,
     },
+}
+
+impl DiskOp {
+    /// The replica whose files it is about, whether they are to stay or to go.
+    pub fn replica(&self) -> Option<Tp> {
+        match self {
+            DiskOp::Append { tp, .. }
+            | DiskOp::RolledSync { tp, .. }
+            | DiskOp::Retired { tp, .. }
+            | DiskOp::RemovalMarked { tp }
+            | DiskOp::Emptied { tp, .. }
+            | DiskOp::Removing { tp }
+            | DiskOp::CoordinatorRead { tp, .. } => Some(*tp),
+            _ => None,
+        }
+    }
 }
 
 /// Commit syncs.
@@ -74,8 +104,9 @@ impl Broker {
             Ok(DiskAnswer::Bytes(bytes)) => bytes,
             Err(DiskError) => return self.stop_now(),
         };
+        let replica = meaning.replica();
         match meaning {
-            DiskOp::Applied => {}
+            DiskOp::Applied | DiskOp::Removing { .. } => {}
             DiskOp::Append { tp, ticket } => self.wrote(tp, ticket),
             DiskOp::CommitSync => self.commit_synced(),
             DiskOp::RolledSync { tp, end } => self.rolled_synced(tp, end),
@@ -83,10 +114,15 @@ impl Broker {
             DiskOp::CleanShutdown => self.stop_now(),
             DiskOp::RecoveryRead { step, file } => self.recovery_read(step, &file, &bytes),
             DiskOp::CoordinatorRead { tp, leader_epoch } => self.coordinator_read(tp, leader_epoch, &bytes),
-            DiskOp::Retired { files } => files.iter().for_each(|file| self.io.remove(file, DiskOp::Applied)),
+            DiskOp::Retired { files, .. } => files.iter().for_each(|file| self.io.remove(file, DiskOp::Applied)),
+            DiskOp::RemovalMarked { tp } => self.removal_marked(tp),
+            DiskOp::Emptied { tp, file } => self.io.remove(&file, DiskOp::Removing { tp }),
             DiskOp::CleanerRead { id } => self.cleaner_read(id, &bytes),
             DiskOp::CleanerReplaced { id } => self.cleaner_replaced(id),
             DiskOp::TimestampRead { lookup, part, sought } => self.timestamp_read(lookup, part, sought, &bytes),
+        }
+        if let Some(tp) = replica {
+            self.maybe_removed(tp);
         }
     }
 

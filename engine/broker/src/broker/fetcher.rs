@@ -32,10 +32,11 @@ impl Fetcher {
         self.uncovered.insert(tp);
     }
 
-    pub fn remove(&mut self, tp: Tp) {
+    /// True if the next fetch waited for this one alone.
+    pub fn remove(&mut self, tp: Tp) -> bool {
         self.partitions.remove(&tp);
         self.uncovered.remove(&tp);
-        self.unsettled.remove(&tp);
+        self.unsettled.remove(&tp) && self.unsettled.is_empty()
     }
 }
 

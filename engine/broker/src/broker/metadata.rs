@@ -40,7 +40,7 @@ impl Broker {
                 entry.iter().for_each(|record| changes.note(record));
                 self.image.apply(&entry);
             }
-            self.delete_replicas(|tp| changes.deleted.contains(&tp.topic));
+            self.remove_replicas(|tp| changes.deleted.contains(&tp.topic));
             self.act_on(changes.partitions, changes.brokers);
             changes.configured.into_iter().for_each(|topic| self.take_config(topic));
         }
@@ -64,7 +64,7 @@ impl Broker {
             self.metadata.acting = true;
             // Deleted while this broker was away. What the controller never made (its log was lost, or is another's) stays.
             let (alive, last) = (self.image.topics.keys().copied().collect::<BTreeSet<TopicId>>(), self.image.last_topic);
-            self.delete_replicas(|tp| tp.topic.0 <= last && !alive.contains(&tp.topic));
+            self.remove_replicas(|tp| tp.topic.0 <= last && !alive.contains(&tp.topic));
             changed =
                 self.image.topics.iter().flat_map(|(&topic, held)| (0..held.partitions.len() as u32).map(move |partition| Tp { topic, partition })).collect();
             // Caught up: the controller may unfence this broker at once.
@@ -101,6 +101,7 @@ impl Changes {
             | MetadataRecord::ControllerElected { .. }
             | MetadataRecord::EligibleLeaders { .. }
             | MetadataRecord::EligibleLeadersVersion { .. }
+            | MetadataRecord::Reassigning { .. }
             | MetadataRecord::TransactionVersion { .. }
             | MetadataRecord::ProducerIdsAllocated { .. } => {}
             _ => self.brokers = true,

@@ -19,6 +19,7 @@ mod produce;
 mod producer_ids;
 mod progress;
 mod quotas;
+mod removal;
 mod retention;
 mod roles;
 mod start;
@@ -140,6 +141,7 @@ pub struct Broker {
     hosted: BTreeMap<Tp, coordinators::Hosted>,
     lookups: offsets::Lookups,
     quotas: quotas::Quotas,
+    removals: removal::Removals,
     next_guard: u64,
     /// Of the request that a coordinator is answering: whether its append may add the partition to the transaction.
     coordinating: Version,
@@ -175,6 +177,7 @@ impl Broker {
             hosted: BTreeMap::new(),
             lookups: offsets::Lookups::default(),
             quotas: quotas::Quotas::default(),
+            removals: removal::Removals::default(),
             next_guard: 0,
             coordinating: Version::One,
         }
@@ -240,7 +243,9 @@ impl Broker {
             | Request::DeleteTopics { .. }
             | Request::AlterConfigs { .. }
             | Request::CreatePartitions { .. }
-            | Request::ElectLeaders { .. } => {
+            | Request::ElectLeaders { .. }
+            | Request::AlterPartitionReassignments { .. }
+            | Request::ListPartitionReassignments => {
                 self.forward_to_controller(to, request);
             }
             Request::FindCoordinator { kind, key } => self.find_coordinator(to, kind, &key),

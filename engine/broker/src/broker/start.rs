@@ -75,12 +75,17 @@ impl Broker {
                 }
                 (_, Some(Place::Producers(tp))) => replicas.entry(tp).or_default().producers = Some((name.clone(), *len)),
                 (_, Some(Place::Segment(tp, base))) => replicas.entry(tp).or_default().segments.push((base, name.clone(), *len)),
+                (_, Some(Place::Removed(tp))) => replicas.entry(tp).or_default().removed = true,
                 (_, Some(Place::Epochs(tp))) => replicas.entry(tp).or_default().epochs = Some((name.clone(), *len)),
                 // Left behind by a Replace that a crash cut short, or not ours.
                 _ => {}
             }
         }
         for (tp, mut files) in replicas {
+            if files.removed {
+                self.removals.begin(tp, files.names());
+                continue;
+            }
             files.segments.sort();
             let epochs = files.epochs.into_iter().map(|(name, len)| (Step::Epochs, name, len));
             let segments = files.segments.into_iter().map(|(base, name, len)| (Step::Segment(tp, base), name, len));
@@ -103,6 +108,7 @@ impl Broker {
             self.io.remove(CLEAN_SHUTDOWN, DiskOp::Applied);
         }
         self.phase = Phase::Running;
+        self.go_on_removing();
         if self.config.fsync == FsyncPolicy::Always {
             // What a kill left in the page cache counts only when it is on the platter.
             let stored: Vec<Tp> = self.replicas.values().filter(|replica| replica.log.end() > 0).map(|replica| replica.tp).collect();

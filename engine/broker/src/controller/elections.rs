@@ -2,6 +2,7 @@
 //! else has everything. Only where unclean elections are asked for (A19) any live replica may lead instead, and what it lacks is gone.
 
 use super::Controller;
+use super::reassign::Assignment;
 use crate::coordinator::ReplyTo;
 use crate::metadata::{MetadataRecord, PartitionState};
 use crate::note::Note;
@@ -65,24 +66,23 @@ impl Controller {
 
     /// ElectLeaders (A22): a leader moves with no fault at all.
     pub(super) fn elect_preferred(&mut self, to: ReplyTo, partitions: &[Tp]) {
-        let (mut entry, mut notes) = (Vec::new(), Vec::new());
         let mut results = Vec::with_capacity(partitions.len());
         for &tp in partitions {
-            let elected = match self.image.partition(tp) {
-                None => Err(ErrorCode::UnknownTopicOrPartition),
-                Some(old) => {
-                    let preferred = old.replicas[0];
-                    let may_lead = old.isr.contains(&preferred) && self.image.eligible(preferred);
-                    if may_lead {
-                        self.change(tp, old, old.isr.clone(), Some(preferred), &mut entry, &mut notes);
-                    }
-                    may_lead.then_some(()).ok_or(ErrorCode::LeaderNotAvailable)
-                }
-            };
-            results.push((tp, elected));
+            results.push((tp, self.elect_preferred_of(tp)));
         }
-        self.decide(entry, notes);
         self.reply_committed(to, Response::ElectLeaders { partitions: results });
+    }
+
+    fn elect_preferred_of(&mut self, tp: Tp) -> Result<(), ErrorCode> {
+        let old = self.image.partition(tp).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let preferred = old.replicas[0];
+        if !old.isr.contains(&preferred) || !self.image.eligible(preferred) {
+            return Err(ErrorCode::LeaderNotAvailable);
+        }
+        let (mut entry, mut notes) = (Vec::new(), Vec::new());
+        self.change(tp, old, old.isr.clone(), Some(preferred), &mut entry, &mut notes);
+        self.decide(entry, notes);
+        Ok(())
     }
 
     /// The first replica in order of preference that is in sync and alive.
@@ -112,33 +112,65 @@ impl Controller {
 
     /// The same, where it is known who else may lead.
     pub(super) fn change_to(&self, tp: Tp, old: &PartitionState, next: Next, entry: &mut Vec<MetadataRecord>, notes: &mut Vec<Note>) {
+        self.change_assignment(tp, old, Assignment::of(old), next, entry, notes);
+    }
+
+    /// The same, where other replicas are, or come to be, assigned. A reassignment that is complete by that is completed.
+    pub(super) fn change_assignment(
+        &self,
+        tp: Tp,
+        old: &PartitionState,
+        assignment: Assignment,
+        next: Next,
+        entry: &mut Vec<MetadataRecord>,
+        notes: &mut Vec<Note>,
+    ) {
+        let cancels = old.is_reassigning() && !assignment.is_under_way();
+        let unclean = next.leader.is_some_and(|leader| next.leader != old.leader && !old.isr.contains(&leader) && !old.eligible.contains(&leader));
+        let (assignment, next) = self.completed(assignment, next);
         let Next { isr, eligible, leader } = next;
-        if isr == old.isr && leader == old.leader && eligible == old.eligible {
+        let reassigned = assignment != Assignment::of(old);
+        if isr == old.isr && leader == old.leader && eligible == old.eligible && !reassigned {
             return;
         }
         assert!(leader.is_none_or(|leader| isr.contains(&leader)), "a leader of {tp:?} comes from its ISR");
-        let leader_epoch = old.leader_epoch + u32::from(leader != old.leader);
+        // Who is no replica any more must not be heard as one, should he be one again (KIP-455).
+        let is_smaller = old.replicas.iter().any(|node| !assignment.replicas.contains(node));
+        let leader_epoch = old.leader_epoch + u32::from(leader != old.leader || is_smaller);
         if isr != old.isr {
             notes.push(Note::IsrChanged { tp, leader_epoch, isr: isr.clone() });
         }
-        if let Some(leader) = leader.filter(|_| leader != old.leader) {
-            notes.push(Note::LeaderElected {
-                tp,
-                leader,
-                leader_epoch,
-                isr: isr.clone(),
-                unclean: !old.isr.contains(&leader) && !old.eligible.contains(&leader),
-            });
+        if let Some(leader) = leader.filter(|_| leader_epoch != old.leader_epoch) {
+            notes.push(Note::LeaderElected { tp, leader, leader_epoch, isr: isr.clone(), unclean });
         }
         if eligible != old.eligible {
             notes.push(Note::EligibleLeadersChanged { tp, eligible: eligible.clone() });
         }
-        let last_known = if self.keeps_eligible() && leader.is_none() { old.leader.or(old.last_known) } else { None };
-        let (replicas, partition_epoch) = (old.replicas.clone(), old.partition_epoch + 1);
-        let state = PartitionState { replicas, isr, leader, leader_epoch, partition_epoch, eligible: eligible.clone(), last_known };
-        entry.push(MetadataRecord::PartitionChanged { tp, state });
-        if !eligible.is_empty() || last_known.is_some() {
-            entry.push(MetadataRecord::EligibleLeaders { tp, eligible, last_known });
+        let Assignment { replicas, adding, removing } = assignment;
+        if reassigned {
+            let (replicas, adding, removing) = (replicas.clone(), adding.clone(), removing.clone());
+            notes.push(match () {
+                () if !adding.is_empty() || !removing.is_empty() => Note::ReassignmentBegun { tp, replicas, adding, removing },
+                () if cancels => Note::ReassignmentCancelled { tp, replicas },
+                () => Note::ReassignmentCompleted { tp, replicas, moved: leader.is_some() && leader != old.leader },
+            });
         }
+        let led_last = || old.leader.or(old.last_known).filter(|node| replicas.contains(node));
+        let last_known = if self.keeps_eligible() && leader.is_none() { led_last() } else { None };
+        let partition_epoch = old.partition_epoch + 1;
+        let state = PartitionState { replicas, isr, leader, leader_epoch, partition_epoch, eligible, last_known, adding, removing };
+        push_state(tp, state, entry);
+    }
+}
+
+/// All of a partition's state. What came later than the first record of it has one of its own, so that a log from before can be read.
+fn push_state(tp: Tp, state: PartitionState, entry: &mut Vec<MetadataRecord>) {
+    let PartitionState { eligible, last_known, adding, removing, .. } = state.clone();
+    entry.push(MetadataRecord::PartitionChanged { tp, state });
+    if !eligible.is_empty() || last_known.is_some() {
+        entry.push(MetadataRecord::EligibleLeaders { tp, eligible, last_known });
+    }
+    if !adding.is_empty() || !removing.is_empty() {
+        entry.push(MetadataRecord::Reassigning { tp, adding, removing });
     }
 }

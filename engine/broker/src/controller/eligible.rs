@@ -19,7 +19,7 @@ impl Controller {
 
     /// Who may lead beside the members of an ISR; `distrusted` may not.
     pub(super) fn eligible_beside(&self, tp: Tp, old: &PartitionState, isr: &[NodeId], distrusted: Option<NodeId>) -> Vec<NodeId> {
-        if isr.len() >= self.image.min_isr(tp.topic) {
+        if isr.len() >= self.image.min_isr_of(tp.topic, old) {
             return Vec::new();
         }
         let had_all = |node: &NodeId| old.isr.contains(node) || old.eligible.contains(node);
@@ -62,7 +62,7 @@ impl Controller {
             return Next { isr, eligible, leader: Some(leader) };
         }
         if let Some(leader) = first_of(&eligible) {
-            let is_enough = self.image.min_isr(tp.topic) <= 1;
+            let is_enough = self.image.min_isr(tp) <= 1;
             let eligible = eligible.into_iter().filter(|&node| node != leader && !is_enough).collect();
             return Next { isr: vec![leader], eligible, leader: Some(leader) };
         }

@@ -2,6 +2,7 @@
 
 use super::Controller;
 use crate::coordinator::ReplyTo;
+use crate::metadata::MetadataRecord;
 use crate::protocol::{AlterIsr, ErrorCode, NodeId, Response};
 
 impl Controller {
@@ -12,11 +13,18 @@ impl Controller {
         let (mut entry, mut notes) = (Vec::new(), Vec::new());
         let mut results = Vec::with_capacity(partitions.len());
         for alter in &partitions {
-            let checked = self.check_alter(broker, alter);
+            let mut checked = self.check_alter(broker, alter);
             if checked.is_ok() {
                 let old = self.image.partition(alter.tp).expect("checked");
                 let isr = alter.isr.iter().map(|&(node, _)| node).collect();
+                let before = entry.len();
                 self.change(alter.tp, old, isr, old.leader, &mut entry, &mut notes);
+                // It completed a reassignment: the caller's epoch is over, perhaps its leadership (Kafka says NEW_LEADER_ELECTED).
+                let goes_on =
+                    |record: &MetadataRecord| !matches!(record, MetadataRecord::PartitionChanged { state, .. } if state.leader_epoch != alter.leader_epoch);
+                if !entry[before..].iter().all(goes_on) {
+                    checked = Err(ErrorCode::FencedLeaderEpoch);
+                }
             }
             results.push((alter.tp, checked));
         }

@@ -10,6 +10,7 @@ mod eligible;
 mod isr;
 mod log;
 mod quorum;
+mod reassign;
 mod serve;
 mod topics;
 
@@ -99,6 +100,8 @@ impl Controller {
             Request::DeleteTopics { topics } => self.delete_topics(to, topics),
             Request::ElectLeaders { partitions } => self.elect_preferred(to, &partitions),
             Request::AlterConfigs { topics } => self.alter_configs(to, topics),
+            Request::AlterPartitionReassignments { partitions } => self.alter_reassignments(to, &partitions),
+            Request::ListPartitionReassignments => self.list_reassignments(to),
             _ => self.reply(to, Response::Error(ErrorCode::UnsupportedVersion)),
         }
     }

@@ -137,6 +137,6 @@ impl Controller {
         let replicas: Vec<NodeId> = (0..replication).map(|nth| nodes[(first + nth) % nodes.len()]).collect();
         let isr: Vec<NodeId> = replicas.iter().copied().filter(|&node| self.image.eligible(node)).collect();
         let leader = Some(*isr.first().ok_or(ErrorCode::NotEnoughReplicas)?);
-        Ok(PartitionState { replicas, isr, leader, leader_epoch: 0, partition_epoch: 0, eligible: Vec::new(), last_known: None })
+        Ok(PartitionState { leader, ..PartitionState::new(replicas, isr) })
     }
 }

@@ -71,6 +71,11 @@ pub(crate) struct Leader {
 }
 
 impl Follower {
+    fn new(node: NodeId, in_sync: bool, now_ms: u64) -> Self {
+        let caught_up_ms = in_sync.then_some(now_ms);
+        Follower { node, end: -1, broker_epoch: 0, caught_up_ms, last_fetch_ms: now_ms, last_fetch_end: i64::MAX, told: (-1, 0) }
+    }
+
     fn is_caught_up(&self, leader_end: i64, now_ms: u64, lag_ms_max: u64) -> bool {
         self.end == leader_end || self.caught_up_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) <= lag_ms_max)
     }
@@ -79,26 +84,27 @@ impl Follower {
 impl Leader {
     pub fn new(me: NodeId, replicas: &[NodeId], isr: &[NodeId], min_isr: usize, epoch_start: i64, now_ms: u64) -> Self {
         assert!(isr.contains(&me), "a leader is in its ISR");
-        let follower = |&node: &NodeId| Follower {
-            node,
-            end: -1,
-            broker_epoch: 0,
-            caught_up_ms: isr.contains(&node).then_some(now_ms),
-            last_fetch_ms: now_ms,
-            last_fetch_end: i64::MAX,
-            told: (-1, 0),
-        };
         Leader {
             epoch_start,
             isr: isr.to_vec(),
             pending: None,
-            followers: replicas.iter().filter(|&&node| node != me).map(follower).collect(),
+            followers: replicas.iter().filter(|&&node| node != me).map(|node| Follower::new(*node, isr.contains(node), now_ms)).collect(),
             min_isr,
             replicated: BTreeSet::new(),
             stored: BTreeSet::new(),
             readers: BTreeSet::new(),
             verifying: BTreeMap::new(),
         }
+    }
+
+    /// The partition's replicas are these within this leadership (KIP-455); true if there are new ones.
+    pub fn assign(&mut self, me: NodeId, replicas: &[NodeId], min_isr: usize, now_ms: u64) -> bool {
+        self.min_isr = min_isr;
+        self.followers.retain(|follower| replicas.contains(&follower.node));
+        let is_new = |node: &NodeId| *node != me && !self.followers.iter().any(|follower| follower.node == *node);
+        let new: Vec<Follower> = replicas.iter().copied().filter(is_new).map(|node| Follower::new(node, self.isr.contains(&node), now_ms)).collect();
+        self.followers.extend(new.iter().cloned());
+        !new.is_empty()
     }
 
     pub fn follower_mut(&mut self, node: NodeId) -> Option<&mut Follower> {

@@ -66,6 +66,11 @@ pub(crate) fn epoch_file(tp: Tp) -> String {
     format!("{}-{}/leader-epoch-checkpoint", tp.topic.0, tp.partition)
 }
 
+/// `3-0/removed`: there while the other files of a replica go that is none any more.
+pub(crate) fn removed_file(tp: Tp) -> String {
+    format!("{}-{}/removed", tp.topic.0, tp.partition)
+}
+
 impl Replica {
     pub fn new(tp: Tp) -> Self {
         Replica {
@@ -150,7 +155,7 @@ impl Replica {
         let files = self.log.start_at(start);
         if !files.is_empty() {
             // First what they say of producers, and where the log goes on should nothing be left of it.
-            io.replace(&snapshot_file(self.tp), snapshot.encode(), DiskOp::Retired { files });
+            io.replace(&snapshot_file(self.tp), snapshot.encode(), DiskOp::Retired { tp: self.tp, files });
             self.gone = Some(snapshot);
         }
         self.producers.forget_aborted_before(start);

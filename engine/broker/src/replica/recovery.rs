@@ -18,6 +18,7 @@ pub(crate) struct Files {
     pub segments: Vec<(i64, String, u64)>,
     pub epochs: Option<(String, u64)>,
     pub producers: Option<(String, u64)>,
+    pub removed: bool,
 }
 
 /// What the side files say of a replica, each with its own lag (A4).
@@ -35,9 +36,11 @@ pub(crate) enum Place {
     Segment(Tp, i64),
     Epochs(Tp),
     Producers(Tp),
+    /// All of the others are to go.
+    Removed(Tp),
 }
 
-/// Reads `3-0/00000000000000000042.log`, `3-0/leader-epoch-checkpoint` or `3-0/producers.snapshot`.
+/// Reads `3-0/00000000000000000042.log`, `3-0/leader-epoch-checkpoint`, `3-0/producers.snapshot` or `3-0/removed`.
 pub(crate) fn place(name: &str) -> Option<Place> {
     let (directory, file) = name.split_once('/')?;
     let (topic, partition) = directory.split_once('-')?;
@@ -48,7 +51,18 @@ pub(crate) fn place(name: &str) -> Option<Place> {
     if file == "producers.snapshot" {
         return Some(Place::Producers(tp));
     }
+    if file == "removed" {
+        return Some(Place::Removed(tp));
+    }
     Some(Place::Segment(tp, file.strip_suffix(".log")?.parse().ok()?))
+}
+
+impl Files {
+    /// Every one but the mark.
+    pub fn names(self) -> Vec<String> {
+        let segments = self.segments.into_iter().map(|(_, name, _)| name);
+        segments.chain(self.epochs.into_iter().chain(self.producers).map(|(name, _)| name)).collect()
+    }
 }
 
 impl Replica {

@@ -21,7 +21,7 @@ struct Client {
 }
 
 impl Client {
-    fn poll(&mut self, world: &mut World) {
+    fn poll(&mut self, world: &mut World, brokers: u32) {
         if let Some((ticket, deadline_ms)) = self.in_flight {
             match world.answers.remove(&ticket) {
                 Some(answer) => {
@@ -41,7 +41,7 @@ impl Client {
         let batch = idempotent(&values, self.id, 0, self.next_sequence);
         let to = match world.leader(self.tp) {
             Some(leader) if !world.rng.chance(8) => leader,
-            _ => 1 + world.rng.below(3) as NodeId,
+            _ => 1 + world.rng.below(u64::from(brokers)) as NodeId,
         };
         let request = Request::Produce { acks: ALL, timeout_ms: 1_000, transactional_id: None, partitions: vec![(self.tp, batch.bytes().clone())] };
         self.in_flight = Some((world.send_request(to, request), world.now_ms() + 1_500));
@@ -77,23 +77,25 @@ struct Run {
     cut: bool,
     /// Nothing else may fail until every ISR is full again.
     power_lost: bool,
+    /// Three; four where partitions move among them (A22).
+    brokers: u32,
 }
 
 impl Run {
-    fn new(seed: u64, controllers: &[NodeId], controller: ControllerConfig) -> Self {
+    fn new(seed: u64, controllers: &[NodeId], controller: ControllerConfig, brokers: u32) -> Self {
         let segment_bytes = if seed.is_multiple_of(3) { 500 } else { 1 << 20 };
         let fsync = if seed.is_multiple_of(4) { FsyncPolicy::Always } else { FsyncPolicy::Never };
         let config = BrokerConfig { segment_bytes, fsync, controllers: controllers.to_vec(), ..BrokerConfig::new(1, "unset") };
-        let mut world = World::with_configs(seed, 3, config, controller);
+        let mut world = World::with_configs(seed, brokers, config, controller);
         let topic = world.create_topic("orders", 2, 3, 2);
         let tps: Vec<Tp> = (0..2).map(|partition| Tp { topic, partition }).collect();
         let client = |id: i64| Client { id, tp: tps[id as usize % 2], next_sequence: 0, in_flight: None, batch: None, acknowledged: Vec::new(), sent: 0 };
         let clients = (0..4).map(client).collect();
-        Run { world, tps, clients, paused: BTreeSet::new(), cut: false, power_lost: false }
+        Run { world, tps, clients, paused: BTreeSet::new(), cut: false, power_lost: false, brokers }
     }
 
     fn nodes(&self) -> Vec<NodeId> {
-        self.world.broker_config.controllers.iter().copied().chain(1..=3).collect()
+        self.world.broker_config.controllers.iter().copied().chain(1..=self.brokers).collect()
     }
 
     fn start_all(&mut self) {
@@ -102,10 +104,10 @@ impl Run {
 
     fn whole(&self) -> bool {
         self.nodes().into_iter().all(|node| self.world.is_up(node))
-            && (1..=3).all(|node| self.world.is_unfenced(node))
+            && (1..=self.brokers).all(|node| self.world.is_unfenced(node))
             && self.paused.is_empty()
             && !self.cut
-            && self.tps.iter().all(|&tp| self.world.isr(tp).len() == 3)
+            && self.tps.iter().all(|&tp| self.world.isr(tp).len() >= 3)
     }
 
     fn fault(&mut self) {
@@ -117,7 +119,7 @@ impl Run {
         let nodes = self.nodes();
         let node = nodes[self.world.rng.below(nodes.len() as u64) as usize];
         let other = nodes[self.world.rng.below(nodes.len() as u64) as usize];
-        let is_broker = (1..=3).contains(&node);
+        let is_broker = (1..=self.brokers).contains(&node);
         match self.world.rng.below(12) {
             0 | 1 if self.world.is_up(node) => {
                 self.paused.remove(&node);
@@ -149,6 +151,32 @@ impl Run {
         }
     }
 
+    /// To two, three or all of them in any order, or back.
+    fn move_somewhere(&mut self) {
+        let mut target: Vec<NodeId> = (1..=self.brokers).collect();
+        for at in (1..target.len()).rev() {
+            target.swap(at, self.world.rng.below(at as u64 + 1) as usize);
+        }
+        target.truncate(2 + self.world.rng.below(3) as usize);
+        let tp = self.tps[self.world.rng.below(2) as usize];
+        let target = if self.world.rng.chance(4) { None } else { Some(target) };
+        self.ask_to_move(vec![(tp, target)]);
+    }
+
+    fn ask_to_move(&mut self, partitions: Vec<(Tp, Option<Vec<NodeId>>)>) {
+        let asked = 1 + self.world.rng.below(u64::from(self.brokers)) as NodeId;
+        if self.world.is_up(asked) {
+            self.world.send_request(asked, Request::AlterPartitionReassignments { partitions });
+        }
+    }
+
+    /// Who has it at the end.
+    fn replicas(&self, tp: Tp) -> Vec<NodeId> {
+        let mut isr = self.world.isr(tp);
+        isr.sort_unstable();
+        isr
+    }
+
     fn settle(&mut self) {
         for node in std::mem::take(&mut self.paused) {
             self.world.resume(node);
@@ -157,8 +185,11 @@ impl Run {
         self.cut = false;
         self.start_all();
         for at in 0..400 {
-            self.clients.iter_mut().for_each(|client| client.poll(&mut self.world));
+            self.clients.iter_mut().for_each(|client| client.poll(&mut self.world, self.brokers));
             self.world.run_ms(50);
+            if self.brokers > 3 && at % 40 == 20 && !self.whole() {
+                self.ask_to_move(self.tps.iter().map(|&tp| (tp, Some(vec![2, 3, 4]))).collect());
+            }
             if at > 40 && self.whole() && self.clients.iter().all(|client| client.in_flight.is_none() || client.batch.is_none()) {
                 break;
             }
@@ -168,7 +199,7 @@ impl Run {
         }
         let before: usize = self.clients.iter().map(|client| client.acknowledged.len()).sum();
         for _ in 0..40 {
-            self.clients.iter_mut().for_each(|client| client.poll(&mut self.world));
+            self.clients.iter_mut().for_each(|client| client.poll(&mut self.world, self.brokers));
             self.world.run_ms(50);
         }
         let after: usize = self.clients.iter().map(|client| client.acknowledged.len()).sum();
@@ -194,9 +225,13 @@ impl Run {
         }
         crate::invariants::check(&self.world.notes);
         for tp in self.tps.clone() {
-            let log = self.log_of(1, tp);
-            for node in 2..=3 {
-                assert_eq!(self.log_of(node, tp), log, "replicas 1 and {node} of {tp:?}");
+            let replicas = self.replicas(tp);
+            let log = self.log_of(replicas[0], tp);
+            for &node in &replicas[1..] {
+                assert_eq!(self.log_of(node, tp), log, "replicas {} and {node} of {tp:?}", replicas[0]);
+            }
+            for node in (1..=self.brokers).filter(|node| !replicas.contains(node)) {
+                assert_eq!(self.log_of(node, tp), [], "{node} has no part in {tp:?}");
             }
             let mut end = 0;
             let mut values: BTreeMap<i64, String> = BTreeMap::new();
@@ -218,22 +253,48 @@ impl Run {
     }
 }
 
-fn run(seed: u64, controllers: &[NodeId], controller: ControllerConfig) -> (usize, u64, usize) {
-    let mut run = Run::new(seed, controllers, controller);
+fn run(seed: u64, controllers: &[NodeId], controller: ControllerConfig, brokers: u32) -> Done {
+    let mut run = Run::new(seed, controllers, controller, brokers);
     for _ in 0..200 {
-        run.clients.iter_mut().for_each(|client| client.poll(&mut run.world));
+        run.clients.iter_mut().for_each(|client| client.poll(&mut run.world, run.brokers));
         if run.world.rng.chance(3) {
             run.fault();
+        }
+        if run.brokers > 3 && run.world.rng.chance(8) {
+            run.move_somewhere();
         }
         let ms = run.world.rng.below(150);
         run.world.run_ms(ms);
     }
     run.settle();
     run.check();
-    let said = |(_, note): &&(NodeId, Note)| matches!(note, Note::EligibleLeadersChanged { eligible, .. } if !eligible.is_empty());
-    let eligible = run.world.notes.iter().filter(said).count();
-    (run.clients.iter().map(|client| client.acknowledged.len()).sum(), run.world.steps, eligible)
+    let said = |is_such: fn(&Note) -> bool| run.world.notes.iter().filter(|(_, note)| is_such(note)).count();
+    Done {
+        acknowledged: run.clients.iter().map(|client| client.acknowledged.len()).sum(),
+        steps: run.world.steps,
+        eligible: said(|note| matches!(note, Note::EligibleLeadersChanged { eligible, .. } if !eligible.is_empty())),
+        completed: said(|note| matches!(note, Note::ReassignmentCompleted { .. })),
+        moved: said(|note| matches!(note, Note::ReassignmentCompleted { moved: true, .. })),
+        cancelled: said(|note| matches!(note, Note::ReassignmentCancelled { .. })),
+    }
 }
+
+/// What happened.
+#[derive(Debug, Default)]
+struct Done {
+    /// Batches.
+    acknowledged: usize,
+    steps: u64,
+    /// Times that a replica became eligible.
+    eligible: usize,
+    /// Reassignments, those of them that moved the leader, and those that were cancelled.
+    completed: usize,
+    moved: usize,
+    cancelled: usize,
+}
+
+/// Of `a22_nor_where_partitions_move_among_four`: see `Broker::stop_following`.
+const ONCE_RED: [u64; 1] = [36];
 
 fn seeds() -> std::ops::Range<u64> {
     let Ok(text) = std::env::var("SEEDS") else { return 0..12 };
@@ -243,35 +304,50 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_moved() {
-    over_seeds(&[CONTROLLER], ControllerConfig::default());
+    over_seeds(&[CONTROLLER], ControllerConfig::default(), 3);
 }
 
 #[test]
 fn nor_with_a_quorum_of_controllers() {
-    over_seeds(&VOTERS, ControllerConfig::default());
+    over_seeds(&VOTERS, ControllerConfig::default(), 3);
 }
 
 #[test]
 fn nor_with_eligible_leader_replicas() {
     for controllers in [&[CONTROLLER][..], &VOTERS] {
-        over_seeds(controllers, ControllerConfig { eligible_leaders_version: 1, ..ControllerConfig::default() });
+        over_seeds(controllers, ControllerConfig { eligible_leaders_version: 1, ..ControllerConfig::default() }, 3);
     }
 }
 
-fn over_seeds(controllers: &[NodeId], controller: ControllerConfig) {
-    let (mut acknowledged, mut steps, mut eligible) = (0, 0, 0);
-    let all = seeds();
-    for seed in all.clone() {
-        let result = std::panic::catch_unwind(|| run(seed, controllers, controller));
-        let (of_seed, steps_of_seed, eligible_of_seed) = result.unwrap_or_else(|panic| {
+#[test]
+fn a22_nor_where_partitions_move_among_four() {
+    for controllers in [&[CONTROLLER][..], &VOTERS] {
+        for eligible_leaders_version in [0, 1] {
+            let done = over_seeds(controllers, ControllerConfig { eligible_leaders_version, ..ControllerConfig::default() }, 4);
+            assert!(done.completed > 0 && done.moved > 0, "{done:?}");
+        }
+    }
+}
+
+fn over_seeds(controllers: &[NodeId], controller: ControllerConfig, brokers: u32) -> Done {
+    let mut all = Done::default();
+    let (seeds, once_red) = (seeds(), if brokers > 3 { &ONCE_RED[..] } else { &[] });
+    for seed in seeds.clone().chain(once_red.iter().copied()) {
+        let result = std::panic::catch_unwind(|| run(seed, controllers, controller, brokers));
+        let done = result.unwrap_or_else(|panic| {
             println!("seed {seed}");
             std::panic::resume_unwind(panic)
         });
-        acknowledged += of_seed;
-        steps += steps_of_seed;
-        eligible += eligible_of_seed;
+        all.acknowledged += done.acknowledged;
+        all.steps += done.steps;
+        all.eligible += done.eligible;
+        all.completed += done.completed;
+        all.moved += done.moved;
+        all.cancelled += done.cancelled;
     }
-    println!("{} seeds, {acknowledged} batches acknowledged, {steps} steps, {eligible} times a replica became eligible", all.end - all.start);
-    assert_eq!(eligible > 0, controller.eligible_leaders_version > 0);
-    assert!(acknowledged as u64 >= 20 * (all.end - all.start), "only {acknowledged} batches were acknowledged");
+    let count = seeds.end - seeds.start;
+    println!("{count} seeds: {all:?}");
+    assert_eq!(all.eligible > 0, controller.eligible_leaders_version > 0);
+    assert!(all.acknowledged as u64 >= 20 * count, "only {} batches were acknowledged", all.acknowledged);
+    all
 }

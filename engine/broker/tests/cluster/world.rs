@@ -72,6 +72,8 @@ pub struct World {
     /// Who was to hear a client no more, and for how long.
     pub muted: Vec<(NodeId, u64)>,
     pub stopped: BTreeSet<NodeId>,
+    /// How long it takes to replace a file.
+    pub replace_us: u64,
     pub steps: u64,
     pub syncs: u64,
 }
@@ -101,6 +103,7 @@ impl World {
             notes: Vec::new(),
             muted: Vec::new(),
             stopped: BTreeSet::new(),
+            replace_us: 1_000,
             steps: 0,
             syncs: 0,
         };
@@ -289,7 +292,11 @@ impl World {
 
     /// Runs until nothing is left to do before that time.
     pub fn run_ms(&mut self, ms: u64) {
-        let until = self.now_us + ms * 1_000;
+        self.run_us(ms * 1_000);
+    }
+
+    pub fn run_us(&mut self, us: u64) {
+        let until = self.now_us + us;
         while self.events.first_key_value().is_some_and(|(&(at, _), _)| at <= until) {
             self.one_event();
         }
@@ -414,7 +421,8 @@ impl World {
             }
             Output::Replace { op, file, bytes } => {
                 self.disk(id).replace(&file, &bytes);
-                self.schedule(1_000, done(op));
+                let delay = self.replace_us;
+                self.schedule(delay, done(op));
             }
             Output::Remove { op, file } => {
                 self.disk(id).remove(&file);

@@ -5,7 +5,7 @@ use super::verdict;
 use super::{Native, Shared};
 use crate::link::Broken;
 use crate::port::{Outcome, Reason};
-use broker::protocol::{ErrorCode, Request, Response, TopicConfig, TopicSpec};
+use broker::protocol::{ErrorCode, NodeId, Reassignment, Request, Response, TopicConfig, TopicMetadata, TopicSpec, Tp};
 
 impl Native {
     /// Sets a topic's config as a whole; tries again until the deadline.
@@ -16,6 +16,33 @@ impl Native {
     /// Lets a topic grow to so many partitions (A27). Keys go to other partitions from then on: producers and consumers must know.
     pub async fn grow(&self, topic: &str, partitions: u32, deadline_ms: u64) -> Outcome<()> {
         self.alter(Request::CreatePartitions { topics: vec![(topic.to_owned(), partitions)] }, deadline_ms).await
+    }
+
+    /// Lets partitions move to these replicas, or (`None`) back from where they were moving (KIP-455). Done when that is taken up, which is long before they
+    /// are there: see [`Native::reassignments`].
+    pub async fn reassign(&self, partitions: Vec<(Tp, Option<Vec<NodeId>>)>, deadline_ms: u64) -> Outcome<()> {
+        self.shared.administer(&Request::AlterPartitionReassignments { partitions }, deadline_ms).await
+    }
+
+    /// The partitions that are moving.
+    pub async fn reassignments(&self, deadline_ms: u64) -> Outcome<Vec<Reassignment>> {
+        self.shared.inquire(&Request::ListPartitionReassignments, deadline_ms).await.map(|response| match response {
+            Response::ListPartitionReassignments { partitions } => partitions,
+            _ => Vec::new(),
+        })
+    }
+
+    /// Lets the first replica of each lead (A22); refused where that is not in sync.
+    pub async fn elect_preferred(&self, partitions: Vec<Tp>, deadline_ms: u64) -> Outcome<()> {
+        self.shared.administer(&Request::ElectLeaders { partitions }, deadline_ms).await
+    }
+
+    /// Every topic, with its partitions' replicas and leaders, as some broker has heard.
+    pub async fn describe(&self, deadline_ms: u64) -> Outcome<Vec<TopicMetadata>> {
+        self.shared.inquire(&Request::Metadata { topics: None }, deadline_ms).await.map(|response| match response {
+            Response::Metadata { topics, .. } => topics,
+            _ => Vec::new(),
+        })
     }
 
     /// What this client knows of the topics is old afterwards.
@@ -36,13 +63,18 @@ impl Shared {
 
     /// Asks until it is done, refused for good, or the deadline.
     async fn administer(&self, request: &Request, deadline_ms: u64) -> Outcome<()> {
+        self.inquire(request, deadline_ms).await.map(drop)
+    }
+
+    /// The same; with the answer.
+    async fn inquire(&self, request: &Request, deadline_ms: u64) -> Outcome<Response> {
         let mut attempts = verdict::Attempts::default();
         let mut last = Reason::Deadline;
         for attempt in 1.. {
             attempts.sent();
             match before(deadline_ms, self.cluster.ask_any(request)).await {
                 Some(Ok(response)) => {
-                    let Err(code) = all_done(&response) else { return Outcome::Done(()) };
+                    let Err(code) = all_done(&response) else { return Outcome::Done(response) };
                     attempts.answered(code);
                     last = Reason::Answered(code);
                     if !verdict::is_passing(code) && code != ErrorCode::NotController {
@@ -72,6 +104,10 @@ fn all_done(response: &Response) -> Result<(), ErrorCode> {
             worst(&mut results.iter().filter_map(|(_, result)| result.err()).filter(|code| *code != ErrorCode::TopicAlreadyExists))
         }
         Response::AlterConfigs { results } | Response::CreatePartitions { results } => worst(&mut results.iter().filter_map(|(_, result)| result.err())),
+        Response::AlterPartitionReassignments { partitions } | Response::ElectLeaders { partitions } => {
+            worst(&mut partitions.iter().filter_map(|(_, result)| result.err()))
+        }
+        Response::Metadata { .. } | Response::ListPartitionReassignments { .. } => Ok(()),
         other => match refused(other) {
             Failure::Refused(code) => Err(code),
             Failure::Broken(_) => unreachable!("an answer is no broken connection"),

@@ -6,6 +6,7 @@ mod a07_a11_high_watermark;
 mod a12_a15_epochs;
 mod a16_a23_cluster;
 mod a18_eligible_leaders;
+mod a22_reassignment;
 mod a28_a32_idempotence;
 mod a33_a35_sessions;
 mod a42_transactions_v2;

@@ -78,6 +78,8 @@ pub struct State {
     pub closed: bool,
     /// Partitions the group gave: the application has, or will hear that it has them.
     leased: BTreeSet<Tp>,
+    /// Of those: what the application was asked to finish with, since it took that up.
+    finishing: BTreeSet<Tp>,
     /// To which member, in which generation.
     member: (String, i32),
 }
@@ -136,10 +138,15 @@ impl Desk {
         self.tell(ConsumerEvent::Revoking { tps, deadline_ms });
     }
 
-    /// The application is done with these: which of them it had, and as whom.
+    /// The application is done with these: which of them it had, and as whom. What it was given anew meanwhile is not what it is done with.
+    ///
+    /// Seed 1169, scenario `reassignment`:
+    /// 1. account-1 finishes with partition 0, which a rebalance asked for; its transaction takes long, as its coordinator moves;
+    /// 2. its session ends, so that the partition is lost; it joins again and is given partition 0 again, which it will hear of later;
+    /// 3. it is done with the first. Were that taken for the second, it would go on with a partition that it had given up, and be given it once more.
     pub fn give_up(&self, tps: &[Tp]) -> (Vec<Tp>, (String, i32)) {
         let mut state = self.state();
-        let had: Vec<Tp> = tps.iter().copied().filter(|tp| state.leased.remove(tp)).collect();
+        let had: Vec<Tp> = tps.iter().copied().filter(|tp| state.finishing.remove(tp) && state.leased.remove(tp)).collect();
         state.held.retain(|tp, _| !had.contains(tp));
         let member = state.member.clone();
         drop(state);
@@ -151,6 +158,7 @@ impl Desk {
     pub fn release(&self, tps: &BTreeSet<Tp>) -> Vec<Tp> {
         let mut state = self.state();
         let tps: Vec<Tp> = tps.iter().copied().filter(|tp| state.leased.remove(tp)).collect();
+        state.finishing.retain(|tp| !tps.contains(tp));
         state.held.retain(|tp, _| !tps.contains(tp));
         // An application that was slow to hear it has nothing left to finish.
         state.events.retain(|event| !matches!(event, ConsumerEvent::Revoking { .. }));
@@ -197,7 +205,11 @@ impl Desk {
                         state.held.entry(lease.tp).or_insert_with(|| Held::at(None));
                     }
                 }
-                ConsumerEvent::Revoking { tps, .. } | ConsumerEvent::Lost { tps } => state.held.retain(|tp, _| !tps.contains(tp)),
+                ConsumerEvent::Revoking { tps, .. } => {
+                    state.held.retain(|tp, _| !tps.contains(tp));
+                    state.finishing.extend(tps.iter().copied());
+                }
+                ConsumerEvent::Lost { tps } => state.held.retain(|tp, _| !tps.contains(tp)),
                 _ => {}
             }
             return Some(Taken::Event(event));
@@ -250,6 +262,28 @@ mod tests {
             Taken::Item { tp, item, .. } => (tp.partition, item),
             Taken::Event(event) => panic!("no event was told: {event:?}"),
         })
+    }
+
+    fn give(desk: &Desk, generation: i32) {
+        let assigned = ConsumerEvent::Assigned { leases: Vec::new(), from: Vec::new() };
+        desk.give(assigned, &[tp(0)], ("member".to_owned(), generation));
+    }
+
+    #[test]
+    fn who_is_done_with_a_partition_keeps_what_he_was_given_anew_meanwhile() {
+        let desk = Desk::default();
+        give(&desk, 1);
+        desk.revoke(vec![tp(0)], 1_000);
+        assert_eq!(std::iter::from_fn(|| desk.take()).count(), 2, "given, and asked to finish");
+        // It takes him longer than the group waits; and he is given it again.
+        assert_eq!(desk.release(&BTreeSet::from([tp(0)])), [tp(0)]);
+        give(&desk, 2);
+        assert_eq!(desk.give_up(&[tp(0)]).0, [], "done with the first");
+        assert_eq!(desk.leased(), BTreeSet::from([tp(0)]));
+        desk.revoke(vec![tp(0)], 2_000);
+        assert_eq!(std::iter::from_fn(|| desk.take()).count(), 2);
+        assert_eq!(desk.give_up(&[tp(0)]).0, [tp(0)], "done with the second");
+        assert!(desk.is_released(&BTreeSet::from([tp(0)])));
     }
 
     #[test]

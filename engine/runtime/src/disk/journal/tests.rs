@@ -189,7 +189,7 @@ fn lose_power(dir: &Path, before: &Files, rng: &mut Rng) -> (usize, usize, Files
 #[test]
 fn a_power_loss_leaves_a_state_at_or_behind_the_last_sync() {
     let (mut lost, mut kept) = (0, 0);
-    for seed in 0..100 {
+    for seed in 0..30 {
         let dir = tempfile::tempdir().expect("a directory");
         let mut rng = Rng::from_seed(seed);
         let mut files = Files::new();

@@ -1,8 +1,8 @@
 //! Elections: from the in-sync set (A18; `eligible` has those that also look outside of it). The last member of an ISR stays in it, dead or alive: nobody
 //! else has everything. Only where unclean elections are asked for (A19) any live replica may lead instead, and what it lacks is gone.
 
-use super::Controller;
 use super::reassign::Assignment;
+use super::{Controller, Timer};
 use crate::coordinator::ReplyTo;
 use crate::metadata::{MetadataRecord, PartitionState};
 use crate::note::Note;
@@ -71,6 +71,29 @@ impl Controller {
             results.push((tp, self.elect_preferred_of(tp)));
         }
         self.reply_committed(to, Response::ElectLeaders { partitions: results });
+    }
+
+    pub(super) fn begin_rebalancing(&mut self) {
+        let at_ms = self.io.now.monotonic_ms + self.config.leader_rebalance_ms;
+        self.rebalance_at_ms = Some(at_ms);
+        self.io.set_timer(at_ms, Timer::Rebalance);
+    }
+
+    pub(super) fn end_rebalancing(&mut self) {
+        if let Some(at_ms) = self.rebalance_at_ms.take() {
+            self.io.cancel_timer(at_ms, Timer::Rebalance);
+        }
+    }
+
+    /// The same, asked by nobody, for every partition that somebody else leads (Kafka's `auto.leader.rebalance.enable`, on).
+    pub(super) fn rebalance_leaders(&mut self) {
+        self.begin_rebalancing();
+        let is_away = |state: &PartitionState| state.leader.is_some_and(|leader| leader != state.replicas[0]);
+        let away: Vec<Tp> = self.partitions().filter(|(_, state)| is_away(state)).map(|(tp, _)| tp).collect();
+        for tp in away {
+            // Who is not in sync or not alive is looked at again the next time.
+            let _ = self.elect_preferred_of(tp);
+        }
     }
 
     fn elect_preferred_of(&mut self, tp: Tp) -> Result<(), ErrorCode> {

@@ -163,6 +163,7 @@ impl Controller {
             return self.begin_voting();
         }
         self.begin_sessions();
+        self.begin_rebalancing();
         self.finalise_features();
         self.fence_former_resident();
     }

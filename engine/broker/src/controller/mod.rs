@@ -27,6 +27,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Sessions,
+    Rebalance,
     FetchExpires(u32, u64),
     Quorum,
     QuorumFetch,
@@ -59,6 +60,8 @@ pub struct Controller {
     /// (entries that must be committed, what then), in that order.
     outcomes: VecDeque<(u64, Outcome)>,
     sessions: brokers::Sessions,
+    /// When leaderships are looked at, while this controller is active.
+    rebalance_at_ms: Option<u64>,
     parked: serve::Parked,
 }
 
@@ -74,6 +77,7 @@ impl Controller {
             quorum: config.quorum.map(quorum::Quorum::new),
             outcomes: VecDeque::new(),
             sessions: brokers::Sessions::default(),
+            rebalance_at_ms: None,
             parked: serve::Parked::default(),
         }
     }
@@ -179,6 +183,7 @@ impl Controller {
     fn fire(&mut self, timer: Timer) {
         match timer {
             Timer::Sessions => self.check_sessions(),
+            Timer::Rebalance => self.rebalance_leaders(),
             Timer::FetchExpires(broker, serial) => self.fetch_expired(broker, serial),
             Timer::Quorum => self.quorum_timer(),
             Timer::QuorumFetch => self.fetch_entries(),

@@ -253,6 +253,7 @@ impl Controller {
         self.finalise_features();
         self.restate_isrs();
         self.begin_sessions();
+        self.begin_rebalancing();
         for voter in self.voter().others() {
             self.ask_voter(voter, 0, Request::BeginQuorumEpoch { leader, epoch }, Asked::Begin);
         }
@@ -299,6 +300,7 @@ impl Controller {
         }
         self.refuse_fetches();
         self.end_sessions();
+        self.end_rebalancing();
     }
 
     /// A voter does not hand over: the others miss it soon.

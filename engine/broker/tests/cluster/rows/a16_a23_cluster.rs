@@ -2,9 +2,9 @@
 
 use super::a07_a11_high_watermark::{three_brokers, three_brokers_with};
 use crate::client::{ALL, batch};
-use crate::world::World;
+use crate::world::{VOTERS, World};
 use broker::protocol::{FetchPartition, Isolation};
-use broker::{BrokerConfig, ControllerConfig, ErrorCode, FsyncPolicy, Note, Request, Response, Tp};
+use broker::{BrokerConfig, ControllerConfig, ErrorCode, FsyncPolicy, NodeId, Note, Request, Response, Tp};
 
 #[test]
 fn a16_a_new_life_waits_for_the_session_of_the_old_one() {
@@ -314,6 +314,40 @@ fn a22_the_preferred_replica_leads_again_when_asked_and_only_in_sync() {
     assert_eq!(world.call(other, elect), elected(Ok(())));
     world.run_until("it leads", 5_000, |world| world.leader(tp) == Some(preferred));
     assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(0), "the ISR is as it was");
+}
+
+/// By one controller, and by the second of a quorum's.
+#[test]
+fn a22_the_preferred_replica_leads_again_in_time_though_nobody_asks() {
+    const REBALANCE_MS: u64 = 60_000;
+    let config = ControllerConfig { leader_rebalance_ms: REBALANCE_MS, ..ControllerConfig::default() };
+    for controllers in [Vec::new(), VOTERS.to_vec()] {
+        let mut broker = BrokerConfig::new(1, "unset");
+        if !controllers.is_empty() {
+            broker.controllers.clone_from(&controllers);
+        }
+        let mut world = World::with_configs(220, 3, broker, config);
+        let tp = Tp { topic: world.create_topic("orders", 1, 3, 2), partition: 0 };
+        let preferred = world.leader(tp).expect("the first leads");
+        let leads = |(node, note): &(NodeId, Note)| if let Note::ControllerElected { .. } = note { Some(*node) } else { None };
+        if let Some(first) = world.notes.iter().rev().find_map(leads) {
+            world.kill(first);
+            world.run_until("another leads", 10_000, |world| world.notes.iter().rev().find_map(leads) != Some(first));
+        }
+        world.await_full_isr(tp, 3);
+        let began_ms = world.now_ms();
+        world.kill(preferred);
+        let other = world.await_other_leader(tp, preferred);
+        // Past the first time, when it is not there to lead.
+        world.run_ms(REBALANCE_MS);
+        assert_eq!(world.leader(tp), Some(other), "the preferred one is dead");
+        world.start(preferred);
+        world.await_full_isr(tp, 3);
+        assert_eq!(world.leader(tp), Some(other), "a return by itself moves nothing");
+        world.run_until("it leads", REBALANCE_MS, |world| world.leader(tp) == Some(preferred));
+        assert!(world.now_ms() < began_ms + 2 * REBALANCE_MS, "at the second time");
+        assert_eq!(world.produce(tp, &batch(&["a"]), ALL), Ok(0), "the ISR is as it was");
+    }
 }
 
 #[test]

@@ -177,8 +177,9 @@ pub struct ControllerConfig {
     /// Of a new cluster: 0, or 1 where leaders are also sought among those that left an ISR below its minimum (KIP-966; on for new clusters from 4.1). A
     /// cluster that has one keeps it.
     pub eligible_leaders_version: u8,
-    /// So often leaderships go back to the first replica of each partition that is in sync (A22; Kafka's `leader.imbalance.check.interval.seconds`, 300).
-    pub leader_rebalance_ms: u64,
+    /// So often leaderships go back to the first replica of each partition, if it is in sync (A22; Kafka's `leader.imbalance.check.interval.seconds`, 300).
+    /// `None`: never (`auto.leader.rebalance.enable=false`).
+    pub leader_rebalance_ms: Option<u64>,
 }
 
 impl Default for ControllerConfig {
@@ -192,7 +193,7 @@ impl Default for ControllerConfig {
             transaction_version: 1,
             unclean_leader_election: false,
             eligible_leaders_version: 0,
-            leader_rebalance_ms: 300_000,
+            leader_rebalance_ms: Some(300_000),
         }
     }
 }

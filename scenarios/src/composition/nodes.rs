@@ -268,7 +268,10 @@ impl Exchange {
 
     fn controller_config(&self) -> ControllerConfig {
         let base = if self.is_single() { ControllerConfig::beside(1) } else { ControllerConfig::default() };
-        ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, transaction_version: self.shape.transaction_version, ..base }
+        // A run is over before Kafka's five minutes are. Where there are more brokers than replicas, somebody looks after the balance all the time.
+        let leader_rebalance_ms = (self.shape.brokers > 3).then_some(20_000);
+        let Shape { transaction_version, .. } = self.shape;
+        ControllerConfig { session_timeout_ms: self.timers.broker_session_ms, transaction_version, leader_rebalance_ms, ..base }
     }
 
     /// Every service; spares are added and not started.

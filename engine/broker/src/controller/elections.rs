@@ -74,7 +74,8 @@ impl Controller {
     }
 
     pub(super) fn begin_rebalancing(&mut self) {
-        let at_ms = self.io.now.monotonic_ms + self.config.leader_rebalance_ms;
+        let Some(pause_ms) = self.config.leader_rebalance_ms else { return };
+        let at_ms = self.io.now.monotonic_ms + pause_ms;
         self.rebalance_at_ms = Some(at_ms);
         self.io.set_timer(at_ms, Timer::Rebalance);
     }

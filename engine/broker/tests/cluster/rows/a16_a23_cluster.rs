@@ -320,7 +320,7 @@ fn a22_the_preferred_replica_leads_again_when_asked_and_only_in_sync() {
 #[test]
 fn a22_the_preferred_replica_leads_again_in_time_though_nobody_asks() {
     const REBALANCE_MS: u64 = 60_000;
-    let config = ControllerConfig { leader_rebalance_ms: REBALANCE_MS, ..ControllerConfig::default() };
+    let config = ControllerConfig { leader_rebalance_ms: Some(REBALANCE_MS), ..ControllerConfig::default() };
     for controllers in [Vec::new(), VOTERS.to_vec()] {
         let mut broker = BrokerConfig::new(1, "unset");
         if !controllers.is_empty() {
